@@ -1,0 +1,1 @@
+"""Pure and synchronous: types, parameters, indicators, strategy, execution, engine."""
