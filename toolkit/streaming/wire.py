@@ -1,0 +1,175 @@
+"""The wire schema: stream names, delivery classes, roles, and how an event becomes JSON.
+
+Clients import this module and nothing else of the server's room. Numbers travel as JSON numbers
+(a quantity's shortest decimal is the same as its float's), times as RFC 3339 in UTC, NaN as null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from toolkit.bot.events import (
+    Event,
+    Health,
+    ParametersChanged,
+    Performance,
+    Problem,
+)
+from toolkit.core.types import (
+    Account,
+    Bar,
+    Evaluation,
+    Fill,
+    MarketGap,
+    Order,
+    Position,
+    Quote,
+    RoundTrip,
+    Signal,
+    Trade,
+)
+
+PROTOCOL = 1
+DEFAULT_PORT = 9765
+COOKIE = "toolkit_session"
+
+
+class Stream(StrEnum):
+    MARKET_DATA = "market_data"
+    SIGNALS = "signals"
+    ORDERS = "orders"
+    POSITIONS = "positions"
+    ACCOUNT = "account"
+    SYSTEM_HEALTH = "system_health"
+    PERFORMANCE_METRICS = "performance_metrics"
+    PARAMETERS = "parameters"
+
+
+LOSSLESS = frozenset(
+    {Stream.ORDERS, Stream.SIGNALS, Stream.POSITIONS, Stream.ACCOUNT, Stream.PARAMETERS}
+)
+
+
+class Role(IntEnum):
+    """What a token may do; each includes the ones below it."""
+
+    VIEW = 1
+    TUNE = 2
+    TRADE = 3
+    ADMIN = 4
+
+
+COMMAND_ROLES: Mapping[str, Role] = {
+    "get_parameters": Role.VIEW,
+    "get_status": Role.VIEW,
+    "get_history": Role.VIEW,
+    "get_trades": Role.VIEW,
+    "set_parameters": Role.TUNE,
+    "start": Role.TRADE,
+    "stop": Role.TRADE,
+    "flatten": Role.TRADE,
+    "shutdown": Role.ADMIN,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One event, ready for the hub: where it goes and its JSON-ready data.
+
+    `kind` (also in `data`) tells the messages of one stream apart. Messages with the same
+    `conflate` key replace each other for a client that lags; None is never replaced.
+    """
+
+    stream: Stream
+    symbol: str | None
+    kind: str
+    timestamp: datetime
+    data: dict[str, Any]
+    conflate: str | None = None
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON-ready types."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(v) for v in value]
+    if isinstance(value, type) or not hasattr(value, "__dataclass_fields__"):
+        raise TypeError(f"{type(value).__name__} has no place on the wire")
+    return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+
+
+def format_time(time: datetime) -> str:
+    """Return RFC 3339 in UTC, with a trailing Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read what `format_time` wrote; the result is UTC-aware."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _bar(bar: Bar) -> dict[str, Any]:
+    return {**plain(bar), "price": bar.close}
+
+
+# Each kind of event: its stream, its `kind`, and its data where that is not the plain object.
+_ROUTES: dict[type, tuple[Stream, str, Callable[[Any], dict[str, Any]]]] = {
+    Bar: (Stream.MARKET_DATA, "bar", lambda bar: {**_bar(bar), "indicators": None}),
+    Evaluation: (
+        Stream.MARKET_DATA,
+        "bar",
+        lambda e: {**_bar(e.bar), "indicators": plain(e.indicators)},
+    ),
+    Quote: (Stream.MARKET_DATA, "quote", lambda quote: {**plain(quote), "price": quote.mid}),
+    Trade: (Stream.MARKET_DATA, "trade", plain),
+    MarketGap: (Stream.SYSTEM_HEALTH, "gap", plain),
+    Signal: (Stream.SIGNALS, "signal", lambda s: {**plain(s), "signal": s.kind.value}),
+    Order: (Stream.ORDERS, "order", plain),
+    Fill: (Stream.ORDERS, "fill", plain),
+    RoundTrip: (Stream.ORDERS, "trade", plain),
+    Position: (Stream.POSITIONS, "position", plain),
+    Account: (Stream.ACCOUNT, "account", plain),
+    ParametersChanged: (Stream.PARAMETERS, "parameters", plain),
+    Performance: (Stream.PERFORMANCE_METRICS, "performance", plain),
+    Health: (Stream.SYSTEM_HEALTH, "health", plain),
+    Problem: (Stream.SYSTEM_HEALTH, "problem", plain),
+}
+
+
+def payload(event: Event) -> Payload:
+    """Turn an event of the bot into what the hub publishes."""
+    stream, kind, to_data = _ROUTES[type(event)]
+    data = to_data(event)
+    data["kind"] = kind
+    symbol: str | None = data.get("symbol")
+    moment = data.get("timestamp") or data.get("exit_time") or data.get("updated_at")
+    moment = moment or data.get("before") or data.get("entry_time")
+    if moment is None:
+        raise TypeError(f"{type(event).__name__} carries no time")
+    final_bar = kind == "bar" and bool(data["final"])
+    lossless = stream in LOSSLESS or final_bar or kind in ("gap", "problem")
+    return Payload(
+        stream=stream,
+        symbol=symbol,
+        kind=kind,
+        timestamp=parse_time(moment),
+        data=data,
+        conflate=None if lossless else f"{stream}:{kind}:{symbol}",
+    )
