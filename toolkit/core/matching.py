@@ -1,0 +1,242 @@
+"""The simulated exchange's book: orders in, fills at the next bar, protective exits within it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from toolkit.core import execution
+from toolkit.core.costs import Costs
+from toolkit.core.portfolio import dollars
+from toolkit.core.types import (
+    Bar,
+    ExitPlan,
+    Fill,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    OrderUpdate,
+    Position,
+    Reason,
+    Side,
+    exact,
+)
+from toolkit.errors import BrokerError, OrderRejected
+
+_REASONS = {
+    execution.STOP_LOSS: Reason.STOP_LOSS,
+    execution.TRAILING_STOP: Reason.TRAILING_STOP,
+    execution.TAKE_PROFIT: Reason.TAKE_PROFIT,
+}
+
+
+@dataclass(slots=True)
+class _Lot:
+    """An open position at the exchange with the levels that protect it."""
+
+    entry: Fill
+    quantity: Decimal
+    plan: ExitPlan
+    fixed_stop: float
+    target: float
+    arm: float
+    peak: float
+    price: float
+
+
+class MatchingBook:
+    """Executes docs/execution.md for any number of symbols with one shared cash balance."""
+
+    def __init__(self, *, cash: float, costs: Costs) -> None:
+        self._cash = int(execution.micros(cash))
+        self._costs = costs
+        self._orders: dict[str, tuple[Order, ExitPlan | None]] = {}
+        self._lots: dict[str, _Lot] = {}
+        self._seen: set[str] = set()
+        self._number = 0
+
+    def submit(self, request: OrderRequest) -> Order:
+        """Accept a market order for the next bar; raises OrderRejected."""
+        self._check(request)
+        self._seen.add(request.client_order_id)
+        self._number += 1
+        order = Order(
+            id=f"sim-{self._number}",
+            client_order_id=request.client_order_id,
+            symbol=request.symbol,
+            side=request.side,
+            quantity=request.quantity,
+            order_type=request.order_type,
+            status=OrderStatus.ACCEPTED,
+            reason=request.reason,
+            submitted_at=request.timestamp,
+            updated_at=request.timestamp,
+        )
+        self._orders[order.id] = (order, request.exits)
+        return order
+
+    def _check(self, request: OrderRequest) -> None:
+        held = self._lots[request.symbol].quantity if request.symbol in self._lots else Decimal(0)
+        problem = ""
+        if request.client_order_id in self._seen:
+            problem = f"client_order_id {request.client_order_id} was used before"
+        elif request.order_type is not OrderType.MARKET:
+            problem = f"{request.order_type} orders are not simulated; send market orders"
+        elif request.quantity <= 0:
+            problem = f"quantity is {request.quantity}; it must be above 0"
+        elif request.side is Side.SELL and request.quantity > held:
+            problem = f"{request.quantity} to sell, but {held} held; shorts are not taken"
+        elif request.side is Side.BUY and held:
+            problem = f"{held} held already; a position is entered once"
+        if problem:
+            raise OrderRejected(
+                f"{request.symbol}: {problem}", symbol=request.symbol, reason=problem
+            )
+
+    def cancel(self, order_id: str) -> Order:
+        """Take back an order that has not filled; raises BrokerError where there is none."""
+        if order_id not in self._orders:
+            raise BrokerError(f"no open order {order_id}", order_id=order_id)
+        order, _ = self._orders.pop(order_id)
+        return replace(order, status=OrderStatus.CANCELED)
+
+    def open_orders(self) -> Sequence[Order]:
+        """Orders that wait for their next bar."""
+        return [order for order, _ in self._orders.values()]
+
+    def positions(self) -> Sequence[Position]:
+        """Open positions, marked at their last close, with their levels."""
+        return [self._position(lot) for lot in self._lots.values()]
+
+    def on_bar(self, bar: Bar) -> list[OrderUpdate]:
+        """Execute one final bar of one symbol; returns what happened, in order."""
+        updates: list[OrderUpdate] = []
+        for order, plan in [o for o in self._orders.values() if o[0].symbol == bar.symbol]:
+            del self._orders[order.id]
+            if order.side is Side.BUY:
+                updates += self._enter(order, plan or ExitPlan(), bar)
+            elif bar.symbol in self._lots:
+                updates += self._leave(order, bar, bar.open)
+            else:
+                message = "the position was closed before"
+                updates.append(_ended(order, OrderStatus.CANCELED, bar, message))
+        if bar.symbol in self._lots:
+            updates += self._protect(self._lots[bar.symbol], bar)
+        if bar.symbol in self._lots:
+            self._lots[bar.symbol].price = bar.close
+        return updates
+
+    def _enter(self, order: Order, plan: ExitPlan, bar: Bar) -> list[OrderUpdate]:
+        price = execution.buy_price(bar.open, self._costs.slippage_bps)
+        fee_bps = self._costs.fee_bps(bar.symbol)
+        wanted = float(order.quantity)
+        size = execution.affordable(wanted, price, fee_bps, self._cash / execution.MICRO)
+        if size <= 0.0:
+            return [_ended(order, OrderStatus.REJECTED, bar, "not enough cash")]
+        filled, fill = self._fill(order, bar, price, size)
+        self._cash -= int(execution.micros(price * size)) + int(fill.fee.scaleb(6))
+        fixed_stop, target, arm = execution.levels(
+            price,
+            plan.stop_loss,
+            plan.stop_distance,
+            plan.take_profit,
+            plan.trailing_activation,
+        )
+        self._lots[bar.symbol] = _Lot(
+            entry=fill,
+            quantity=fill.quantity,
+            plan=plan,
+            fixed_stop=fixed_stop,
+            target=target,
+            arm=arm,
+            peak=bar.open,
+            price=price,
+        )
+        return [filled, fill]
+
+    def _protect(self, lot: _Lot, bar: Bar) -> list[OrderUpdate]:
+        reason, price, lot.peak = execution.exit_in_bar(
+            bar.open,
+            bar.high,
+            bar.low,
+            bar.close,
+            lot.peak,
+            lot.fixed_stop,
+            lot.target,
+            lot.arm,
+            lot.plan.trailing_stop,
+        )
+        if reason == execution.NONE:
+            return []
+        self._number += 1
+        order = Order(
+            id=f"sim-{self._number}",
+            client_order_id=f"{lot.entry.client_order_id}-exit",
+            symbol=bar.symbol,
+            side=Side.SELL,
+            quantity=lot.quantity,
+            order_type=OrderType.LIMIT if reason == execution.TAKE_PROFIT else OrderType.STOP,
+            status=OrderStatus.ACCEPTED,
+            reason=_REASONS[reason],
+            submitted_at=lot.entry.timestamp,
+            updated_at=bar.timestamp,
+        )
+        return self._leave(order, bar, price)
+
+    def _leave(self, order: Order, bar: Bar, market_price: float) -> list[OrderUpdate]:
+        lot = self._lots[bar.symbol]
+        price = market_price
+        if order.order_type is not OrderType.LIMIT:
+            price = execution.sell_price(market_price, self._costs.slippage_bps)
+        size = float(min(order.quantity, lot.quantity))
+        filled, fill = self._fill(order, bar, price, size)
+        self._cash += int(execution.micros(price * size)) - int(fill.fee.scaleb(6))
+        lot.quantity -= fill.quantity
+        if not lot.quantity:
+            del self._lots[bar.symbol]
+        return [filled, fill]
+
+    def _fill(self, order: Order, bar: Bar, price: float, size: float) -> tuple[Order, Fill]:
+        fee = execution.fee_micros(price, size, self._costs.fee_bps(bar.symbol))
+        quantity = exact(size)
+        message = "" if quantity == order.quantity else "cut to what the cash allowed"
+        filled = replace(
+            _ended(order, OrderStatus.FILLED, bar, message),
+            filled_quantity=quantity,
+            average_price=price,
+        )
+        fill = Fill(
+            order_id=order.id,
+            client_order_id=order.client_order_id,
+            symbol=bar.symbol,
+            side=order.side,
+            price=price,
+            quantity=quantity,
+            fee=dollars(int(fee)),
+            timestamp=bar.timestamp,
+            reason=order.reason,
+        )
+        return filled, fill
+
+    def _position(self, lot: _Lot) -> Position:
+        stop = lot.fixed_stop
+        if lot.plan.trailing_stop > 0.0 and lot.peak >= lot.arm:
+            stop = max(stop, lot.peak * (1.0 - lot.plan.trailing_stop / 100.0))
+        gain = execution.micros((lot.price - lot.entry.price) * float(lot.quantity))
+        return Position(
+            symbol=lot.entry.symbol,
+            quantity=lot.quantity,
+            entry_price=lot.entry.price,
+            entry_time=lot.entry.timestamp,
+            price=lot.price,
+            unrealised_pnl=dollars(int(gain)),
+            stop=stop if math.isfinite(stop) else None,
+            target=lot.target if math.isfinite(lot.target) else None,
+        )
+
+
+def _ended(order: Order, status: OrderStatus, bar: Bar, message: str) -> Order:
+    return replace(order, status=status, updated_at=bar.timestamp, message=message)
