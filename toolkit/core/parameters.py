@@ -171,9 +171,7 @@ class Parameters:
             return found[0]
         names = [f.name for f in (found or cls.fields())]
         problem = "could be any of" if found else "is no parameter; known are"
-        raise ConfigError(
-            f"{name!r} {problem}: {', '.join(names)}", field=str(name), allowed=names
-        )
+        raise ConfigError(f"{name!r} {problem}: {', '.join(names)}", field=str(name), allowed=names)
 
     def __getitem__(self, name: str) -> Value:
         info = self.info(name)

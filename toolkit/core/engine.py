@@ -1,0 +1,245 @@
+"""The trading engine: bars and order updates in, decisions and order requests out.
+
+Synchronous and free of I/O. Live, replay and simulation differ only in who calls it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from toolkit.core import risk
+from toolkit.core.checks import check_bar
+from toolkit.core.parameters import Parameters
+from toolkit.core.portfolio import Portfolio
+from toolkit.core.strategy import Strategy
+from toolkit.core.types import (
+    Bar,
+    Evaluation,
+    Fill,
+    OrderRequest,
+    OrderUpdate,
+    Reason,
+    RoundTrip,
+    Side,
+    Signal,
+    SignalKind,
+)
+from toolkit.errors import DataError
+
+MEMORY = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one bar led to; `request` is None unless an order is to be sent."""
+
+    evaluation: Evaluation
+    signal: Signal | None = None
+    request: OrderRequest | None = None
+
+
+@dataclass(slots=True)
+class _SymbolState:
+    strategy: Strategy
+    memory: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    pending: OrderRequest | None = None
+    last_exit: datetime | None = None
+
+    @property
+    def last_bar(self) -> Bar | None:
+        return self.memory[-1].bar if self.memory else None
+
+
+class Engine:
+    """One strategy over several symbols with shared capital.
+
+    `gate` holds the reason why no new entries are taken; empty while they are. Exits always go.
+    """
+
+    def __init__(
+        self,
+        *,
+        symbols: Sequence[str],
+        parameters: Parameters,
+        capital: float = 10_000.0,
+        name: str = "stochrsi",
+    ) -> None:
+        self._name = name
+        self._parameters = parameters
+        self._states = {s: _SymbolState(Strategy(parameters)) for s in symbols}
+        self._orders_made = 0
+        self.portfolio = Portfolio(capital)
+        self.gate = ""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters now in force."""
+        return self._parameters
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that this engine trades."""
+        return tuple(self._states)
+
+    def memory(self, symbol: str) -> Sequence[Evaluation]:
+        """The last evaluations of a symbol, oldest first; raises DataError."""
+        return tuple(self._state(symbol).memory)
+
+    def prices(self) -> dict[str, float]:
+        """The last close of each symbol that has had a bar."""
+        return {s: st.last_bar.close for s, st in self._states.items() if st.last_bar}
+
+    def warm_up(self, bar: Bar) -> Evaluation:
+        """Feed a bar of history: indicators move, nothing is decided; raises DataError."""
+        state = self._state(bar.symbol)
+        last = state.last_bar
+        check_bar(bar, after=last.timestamp if last else None)
+        evaluation = state.strategy.on_bar(bar)
+        state.memory.append(evaluation)
+        return evaluation
+
+    def on_bar(self, bar: Bar) -> Decision:
+        """Take the next final bar and decide; raises DataError and stays as it was."""
+        state = self._state(bar.symbol)
+        before = state.memory[-1] if state.memory else None
+        evaluation = self.warm_up(bar)
+        if state.pending is not None:
+            return Decision(evaluation=evaluation)
+        if self.portfolio.quantity(bar.symbol):
+            return self._held(evaluation)
+        rising = evaluation.entry and not (before and before.entry)
+        return self._flat(state, evaluation, rising)
+
+    def _held(self, evaluation: Evaluation) -> Decision:
+        if not evaluation.exit:
+            return Decision(evaluation=evaluation)
+        bar = evaluation.bar
+        request = self._sell(bar.symbol, Reason.SIGNAL, bar.timestamp)
+        signal = _signal(evaluation, SignalKind.FLAT, "opposite signal", "")
+        return Decision(evaluation=evaluation, signal=signal, request=request)
+
+    def _flat(self, state: _SymbolState, evaluation: Evaluation, rising: bool) -> Decision:
+        if not evaluation.entry:
+            return Decision(evaluation=evaluation)
+        bar, rules = evaluation.bar, self._parameters.risk
+        capital, atr = self.portfolio.capital, evaluation.indicators.atr
+        quantity = risk.size(rules, bar, atr=atr, capital=capital)
+        exposure = risk.Exposure(
+            capital=capital, slots_used=self._slots_used(), last_exit=state.last_exit
+        )
+        refused = self.gate or risk.refusal(rules, bar, exposure)
+        refused = refused or ("" if quantity > 0 else "the capital buys nothing at this price")
+        why = "all enabled conditions agree"
+        signal = _signal(evaluation, SignalKind.LONG, why, refused)
+        if refused:
+            return Decision(evaluation=evaluation, signal=signal if rising else None)
+        plan = risk.exit_plan(rules, atr=atr)
+        request = OrderRequest(
+            client_order_id=self._order_id(bar.symbol, bar.timestamp, Side.BUY),
+            symbol=bar.symbol,
+            side=Side.BUY,
+            quantity=quantity,
+            reason=Reason.ENTRY,
+            timestamp=bar.timestamp,
+            exits=plan,
+        )
+        state.pending = request
+        return Decision(evaluation=evaluation, signal=signal, request=request)
+
+    def _sell(self, symbol: str, reason: Reason, timestamp: datetime) -> OrderRequest:
+        request = OrderRequest(
+            client_order_id=self._order_id(symbol, timestamp, Side.SELL),
+            symbol=symbol,
+            side=Side.SELL,
+            quantity=self.portfolio.quantity(symbol),
+            reason=reason,
+            timestamp=timestamp,
+        )
+        self._states[symbol].pending = request
+        return request
+
+    def flatten(self, symbols: Sequence[str] | None = None) -> list[OrderRequest]:
+        """Return orders that close what is held and has no order pending."""
+        requests = []
+        for symbol in symbols or self.symbols:
+            state = self._state(symbol)
+            last = state.last_bar
+            if last and state.pending is None and self.portfolio.quantity(symbol):
+                requests.append(self._sell(symbol, Reason.FLATTEN, last.timestamp))
+        return requests
+
+    def on_update(self, update: OrderUpdate) -> RoundTrip | None:
+        """Book what a broker reports; returns the round trip that it completes."""
+        state = self._state(update.symbol)
+        if isinstance(update, Fill):
+            trip = self.portfolio.on_fill(update)
+            if trip:
+                state.last_exit = trip.exit_time
+            return trip
+        pending = state.pending
+        same = pending is not None and pending.client_order_id == update.client_order_id
+        if same and not update.status.is_open:
+            state.pending = None
+        return None
+
+    def refused(self, request: OrderRequest) -> None:
+        """Forget a request that never became an order."""
+        state = self._state(request.symbol)
+        if state.pending is request:
+            state.pending = None
+
+    def set_parameters(self, changes: Mapping[str, Any]) -> tuple[Parameters, Parameters]:
+        """Put changed values in force; returns (old, new), raises ConfigError and changes nothing.
+
+        Indicators are rebuilt from the bars in memory. Open positions keep the exits that they
+        were opened with.
+        """
+        old, new = self._parameters, self._parameters.replace(changes)
+        self._parameters = new
+        if any(not name.startswith("risk.") for name in old.difference(new)):
+            for state in self._states.values():
+                strategy = Strategy(new)
+                evaluations = [strategy.on_bar(e.bar) for e in state.memory]
+                state.strategy = strategy
+                state.memory = deque(evaluations, maxlen=MEMORY)
+        return old, new
+
+    def _slots_used(self) -> int:
+        pending = {
+            symbol
+            for symbol, state in self._states.items()
+            if state.pending and state.pending.side is Side.BUY
+        }
+        return len(pending | self.portfolio.holdings.keys())
+
+    def _state(self, symbol: str) -> _SymbolState:
+        if symbol not in self._states:
+            known = ", ".join(self._states)
+            raise DataError(
+                f"{symbol!r} is not traded here; known symbols: {known}",
+                field="symbol",
+                value=symbol,
+                allowed=list(self._states),
+            )
+        return self._states[symbol]
+
+    def _order_id(self, symbol: str, timestamp: datetime, side: Side) -> str:
+        self._orders_made += 1
+        moment = f"{timestamp:%Y%m%dT%H%M%S}"
+        return f"{self._name}-{symbol.replace('/', '')}-{moment}-{side.value[0]}{self._orders_made}"
+
+
+def _signal(evaluation: Evaluation, kind: SignalKind, reason: str, refusal: str) -> Signal:
+    return Signal(
+        symbol=evaluation.bar.symbol,
+        timestamp=evaluation.bar.timestamp,
+        kind=kind,
+        price=evaluation.bar.close,
+        reason=reason,
+        refusal=refusal,
+        indicators=evaluation.indicators,
+    )
