@@ -28,8 +28,9 @@ def check_bar(bar: Bar, *, after: datetime | None) -> None:
 
 
 def _error(bar: Bar, field: str, value: object, allowed: str) -> DataError:
+    where = f"bar of {bar.symbol} at {bar.timestamp.isoformat()}"
     return DataError(
-        f"bar of {bar.symbol} at {bar.timestamp.isoformat()}: {field} is {value}; allowed: {allowed}",
+        f"{where}: {field} is {value}; allowed: {allowed}",
         symbol=bar.symbol,
         field=field,
         value=str(value),

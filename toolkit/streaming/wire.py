@@ -95,7 +95,9 @@ class Payload:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON-ready types."""
+    """Return `value` as JSON-ready types; an event becomes the data of its message."""
+    if type(value) in _ROUTES:
+        return payload(value).data
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, StrEnum):
@@ -112,6 +114,10 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, type) or not hasattr(value, "__dataclass_fields__"):
         raise TypeError(f"{type(value).__name__} has no place on the wire")
+    return _members(value)
+
+
+def _members(value: Any) -> dict[str, Any]:
     return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
 
 
@@ -126,7 +132,7 @@ def parse_time(text: str) -> datetime:
 
 
 def _bar(bar: Bar) -> dict[str, Any]:
-    return {**plain(bar), "price": bar.close}
+    return {**_members(bar), "price": bar.close}
 
 
 # Each kind of event: its stream, its `kind`, and its data where that is not the plain object.
@@ -137,19 +143,19 @@ _ROUTES: dict[type, tuple[Stream, str, Callable[[Any], dict[str, Any]]]] = {
         "bar",
         lambda e: {**_bar(e.bar), "indicators": plain(e.indicators)},
     ),
-    Quote: (Stream.MARKET_DATA, "quote", lambda quote: {**plain(quote), "price": quote.mid}),
-    Trade: (Stream.MARKET_DATA, "trade", plain),
-    MarketGap: (Stream.SYSTEM_HEALTH, "gap", plain),
-    Signal: (Stream.SIGNALS, "signal", lambda s: {**plain(s), "signal": s.kind.value}),
-    Order: (Stream.ORDERS, "order", plain),
-    Fill: (Stream.ORDERS, "fill", plain),
-    RoundTrip: (Stream.ORDERS, "trade", plain),
-    Position: (Stream.POSITIONS, "position", plain),
-    Account: (Stream.ACCOUNT, "account", plain),
-    ParametersChanged: (Stream.PARAMETERS, "parameters", plain),
-    Performance: (Stream.PERFORMANCE_METRICS, "performance", plain),
-    Health: (Stream.SYSTEM_HEALTH, "health", plain),
-    Problem: (Stream.SYSTEM_HEALTH, "problem", plain),
+    Quote: (Stream.MARKET_DATA, "quote", lambda quote: {**_members(quote), "price": quote.mid}),
+    Trade: (Stream.MARKET_DATA, "trade", _members),
+    MarketGap: (Stream.SYSTEM_HEALTH, "gap", _members),
+    Signal: (Stream.SIGNALS, "signal", lambda s: {**_members(s), "signal": s.kind.value}),
+    Order: (Stream.ORDERS, "order", _members),
+    Fill: (Stream.ORDERS, "fill", _members),
+    RoundTrip: (Stream.ORDERS, "trade", _members),
+    Position: (Stream.POSITIONS, "position", _members),
+    Account: (Stream.ACCOUNT, "account", _members),
+    ParametersChanged: (Stream.PARAMETERS, "parameters", _members),
+    Performance: (Stream.PERFORMANCE_METRICS, "performance", _members),
+    Health: (Stream.SYSTEM_HEALTH, "health", _members),
+    Problem: (Stream.SYSTEM_HEALTH, "problem", _members),
 }
 
 

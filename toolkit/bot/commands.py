@@ -1,0 +1,122 @@
+"""The commands that clients may send; who may send which is the server's matter."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolkit.bot.events import BotState
+from toolkit.core.parameters import FieldInfo, Parameters
+from toolkit.core.report import trade_dict
+from toolkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from toolkit.bot.bot import Bot
+
+Handler = Callable[[Mapping[str, Any], str], Awaitable[Any]]
+
+
+class Commands:
+    """Validates and executes commands on one bot; results are domain objects and plain values."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self._handlers: dict[str, Handler] = {
+            "get_parameters": self._get_parameters,
+            "set_parameters": self._set_parameters,
+            "get_status": self._get_status,
+            "get_history": self._get_history,
+            "get_trades": self._get_trades,
+            "start": self._start,
+            "stop": self._stop,
+            "flatten": self._flatten,
+        }
+
+    async def execute(self, name: str, args: Mapping[str, Any], *, who: str) -> Any:
+        """Run one command; raises ConfigError for an unknown name or wrong arguments."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            known = sorted(self._handlers)
+            raise ConfigError(
+                f"{name!r} is no command; known are: {', '.join(known)}",
+                field="name",
+                allowed=known,
+            )
+        return await handler(args, who)
+
+    async def _get_parameters(self, _args: Mapping[str, Any], _who: str) -> Any:
+        values = self._bot.engine.parameters.to_dict()
+        return {"values": values, "fields": [_field(f) for f in Parameters.fields()]}
+
+    async def _set_parameters(self, args: Mapping[str, Any], who: str) -> Any:
+        values = args.get("values", args)
+        if not isinstance(values, Mapping) or not values:
+            raise ConfigError(
+                "set_parameters takes values: an object of name and value, with one at least",
+                field="values",
+                allowed="{name: value}",
+            )
+        old, new = self._bot.engine.set_parameters(values)
+        changed = old.difference(new)
+        event = self._bot.parameters_event(
+            who=who,
+            old={name: before for name, (before, _) in changed.items()},
+            new={name: after for name, (_, after) in changed.items()},
+        )
+        if changed:
+            self._bot.publish(event)
+        return event
+
+    async def _get_status(self, _args: Mapping[str, Any], _who: str) -> Any:
+        return self._bot.health()
+
+    async def _get_history(self, args: Mapping[str, Any], _who: str) -> Any:
+        symbol, limit = args.get("symbol"), args.get("limit", 500)
+        if not isinstance(symbol, str):
+            raise ConfigError("get_history takes a symbol", field="symbol", allowed="a string")
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1000:
+            raise ConfigError(
+                f"limit is {limit!r}; allowed: 1 to 1000", field="limit", allowed="1 to 1000"
+            )
+        evaluations = self._bot.engine.memory(symbol)[-limit:]
+        return {"bars": list(evaluations), "fills": self._bot.ledger.fills(symbol)}
+
+    async def _get_trades(self, _args: Mapping[str, Any], _who: str) -> Any:
+        return {"trades": [trade_dict(trip) for trip in self._bot.ledger.round_trips()]}
+
+    async def _start(self, _args: Mapping[str, Any], _who: str) -> Any:
+        if self._bot.state is BotState.PAUSED:
+            self._bot.set_state(BotState.RUNNING)
+        return self._bot.health()
+
+    async def _stop(self, _args: Mapping[str, Any], who: str) -> Any:
+        if self._bot.state in (BotState.RUNNING, BotState.STARTING):
+            self._bot.set_state(BotState.PAUSED, f"entries stopped by {who}")
+        return self._bot.health()
+
+    async def _flatten(self, args: Mapping[str, Any], _who: str) -> Any:
+        symbols = args.get("symbols")
+        if symbols is not None and not (
+            isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
+        ):
+            raise ConfigError(
+                "symbols is a list of symbols, or absent for all", field="symbols", allowed="list"
+            )
+        requests = self._bot.engine.flatten(symbols)
+        for request in requests:
+            await self._bot.submit(request)
+        return {"orders": [request.client_order_id for request in requests]}
+
+
+def _field(info: FieldInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "group": info.group,
+        "kind": info.kind.__name__,
+        "default": info.default,
+        "minimum": info.minimum,
+        "maximum": info.maximum,
+        "step": info.step,
+        "unit": info.unit,
+        "about": info.about,
+    }
