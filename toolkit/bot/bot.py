@@ -233,7 +233,7 @@ class Bot:
             self._touched.add(update.symbol)
         if trip:
             self.publish(trip)
-            self.publish(_closed(trip.symbol, trip.exit_price, trip.entry_price, trip.exit_time))
+            self.publish(_closed(trip))
 
     def _publish_positions(self, bar: Bar) -> None:
         held = [p for p in self.broker.positions() if p.symbol == bar.symbol]
@@ -250,12 +250,13 @@ class Bot:
         self._metrics_at, self._metrics_bars = self._monotonic(), self.ledger.bars
 
 
-def _closed(symbol: str, price: float, entry_price: float, time: datetime) -> Position:
+def _closed(trip: RoundTrip) -> Position:
     return Position(
-        symbol=symbol,
+        symbol=trip.symbol,
         quantity=ZERO,
-        entry_price=entry_price,
-        entry_time=time,
-        price=price,
+        entry_price=trip.entry_price,
+        entry_time=trip.entry_time,
+        updated_at=trip.exit_time,
+        price=trip.exit_price,
         unrealised_pnl=ZERO,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from toolkit.core import execution
@@ -45,6 +46,7 @@ class _Lot:
     arm: float
     peak: float
     price: float
+    updated_at: datetime
 
 
 class MatchingBook:
@@ -126,7 +128,8 @@ class MatchingBook:
         if bar.symbol in self._lots:
             updates += self._protect(self._lots[bar.symbol], bar)
         if bar.symbol in self._lots:
-            self._lots[bar.symbol].price = bar.close
+            lot = self._lots[bar.symbol]
+            lot.price, lot.updated_at = bar.close, bar.timestamp
         return updates
 
     def _enter(self, order: Order, plan: ExitPlan, bar: Bar) -> list[OrderUpdate]:
@@ -154,6 +157,7 @@ class MatchingBook:
             arm=arm,
             peak=bar.open,
             price=price,
+            updated_at=bar.timestamp,
         )
         return [filled, fill]
 
@@ -231,6 +235,7 @@ class MatchingBook:
             quantity=lot.quantity,
             entry_price=lot.entry.price,
             entry_time=lot.entry.timestamp,
+            updated_at=lot.updated_at,
             price=lot.price,
             unrealised_pnl=dollars(int(gain)),
             stop=stop if math.isfinite(stop) else None,

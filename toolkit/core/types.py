@@ -228,13 +228,14 @@ OrderUpdate = Order | Fill
 class Position:
     """Holdings of one symbol; a quantity of 0 says that it was closed.
 
-    `stop` and `target` are the price levels now in force, None where there is none.
+    `updated_at` is the time of the bar whose close is `price`; `stop` and `target` are the price levels now in force, None where there is none.
     """
 
     symbol: str
     quantity: Decimal
     entry_price: float
     entry_time: datetime
+    updated_at: datetime
     price: float
     unrealised_pnl: Decimal
     stop: float | None = None

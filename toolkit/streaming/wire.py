@@ -166,7 +166,7 @@ def payload(event: Event) -> Payload:
     data["kind"] = kind
     symbol: str | None = data.get("symbol")
     moment = data.get("timestamp") or data.get("exit_time") or data.get("updated_at")
-    moment = moment or data.get("before") or data.get("entry_time")
+    moment = moment or data.get("before")
     if moment is None:
         raise TypeError(f"{type(event).__name__} carries no time")
     final_bar = kind == "bar" and bool(data["final"])
