@@ -30,6 +30,7 @@ from toolkit.core.types import (
     OrderRequest,
     OrderUpdate,
     Position,
+    RoundTrip,
 )
 from toolkit.errors import BrokerError, DataError
 from toolkit.market.port import MarketData

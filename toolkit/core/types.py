@@ -228,7 +228,8 @@ OrderUpdate = Order | Fill
 class Position:
     """Holdings of one symbol; a quantity of 0 says that it was closed.
 
-    `updated_at` is the time of the bar whose close is `price`; `stop` and `target` are the price levels now in force, None where there is none.
+    `updated_at` is the time of the bar whose close is `price`; `stop` and `target` are the
+    price levels now in force, None where there is none.
     """
 
     symbol: str
