@@ -1,0 +1,177 @@
+"""The only place that starts a thread or a process.
+
+`LoopThread` owns an event loop in a background thread; `ChildProcess` owns a detached process
+that outlives the kernel that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Self, TypeVar
+
+from toolkit.errors import ConfigError, ToolkitError
+
+T = TypeVar("T")
+STOP_TIMEOUT = 5.0
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a uvloop where there is one, else the standard loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class LoopThread:
+    """An event loop in a daemon thread of its own; `stop` cancels what is left and joins it.
+
+    >>> with LoopThread("example") as loop:
+    ...     loop.call(asyncio.sleep(0, "done"))
+    'done'
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = new_event_loop()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    @property
+    def alive(self) -> bool:
+        """Whether calls are still taken."""
+        return self._thread.is_alive() and not self._loop.is_closed()
+
+    def call(self, coroutine: Coroutine[Any, Any, T], *, timeout: float | None = 30.0) -> T:
+        """Run a coroutine on the loop and wait for its result, `timeout` seconds at most.
+
+        Raises ToolkitError when called from the loop's own thread, stopped or timed out.
+        """
+        if threading.current_thread() is self._thread or not self.alive:
+            coroutine.close()
+            here = "from its own thread" if self.alive else "after stop()"
+            raise ToolkitError(f"a background loop cannot be called {here}")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            if future.done():
+                raise
+            future.cancel()
+            raise ToolkitError(f"no answer within {timeout:g} s", timeout=timeout) from None
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Start a task that lives until it ends or the loop is stopped."""
+
+        def start() -> None:
+            task = self._loop.create_task(coroutine, name=name)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self._loop.call_soon_threadsafe(start)
+
+    def stop(self) -> None:
+        """Cancel all tasks, end the thread and close the loop. Calling it twice is harmless."""
+        if not self.alive:
+            return
+        with suppress(ToolkitError, concurrent.futures.CancelledError):
+            self.call(self._shut_down(), timeout=STOP_TIMEOUT)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_TIMEOUT)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _shut_down(self) -> None:
+        others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class ChildProcess:
+    """A process of ours, by its id; started here or found again."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._reaper: threading.Thread | None = None
+
+    @classmethod
+    def start(cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Self:
+        """Start a detached process whose output goes to `log`; it outlives this one."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = _popen(command, output, environment)
+        child = cls(process.pid)
+        child._reaper = threading.Thread(target=process.wait, name="reaper", daemon=True)
+        child._reaper.start()
+        return child
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        import psutil
+
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
+        """Ask the process to end, and end it after `timeout` seconds."""
+        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            if wait_until(lambda: not self.alive, timeout=timeout):
+                if self._reaper:
+                    self._reaper.join(timeout)
+                return
+        raise ToolkitError(f"process {self.pid} does not end", pid=self.pid)
+
+
+def _popen(
+    command: Sequence[str], output: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot start {command[0]}: {error}", command=command[0]) from error
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float, interval: float = 0.02) -> bool:
+    """Wait for a condition, `timeout` seconds at most; returns whether it came true."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(interval)
+    return True

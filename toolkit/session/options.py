@@ -1,0 +1,44 @@
+"""What to launch: one frozen object that a thread, a child process and the command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from toolkit.core.costs import Costs
+from toolkit.core.parameters import Parameters, Value
+
+DEFAULT_SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOptions:
+    """Market, money and strategy of one bot.
+
+    `recording` is a file to replay; without one the market is simulated from `seed`. `speed` is
+    as in `market.pace`: `60` or `60x` times real time, `60/s` bars a second, or `max`. `capital`
+    in dollars, `timeframe` in seconds.
+    """
+
+    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    parameters: Mapping[str, Value] = field(default_factory=lambda: Parameters().to_dict())
+    capital: float = 10_000.0
+    costs: Costs = field(default_factory=Costs)
+    recording: str | None = None
+    seed: int = 7
+    speed: str = "60x"
+    timeframe: float = 60.0
+    dashboard: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values that `from_dict` reads back."""
+        return {**asdict(self), "parameters": dict(self.parameters)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        data = dict(values)
+        data["symbols"] = tuple(data["symbols"])
+        data["costs"] = Costs(**data["costs"])
+        return cls(**data)
