@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -112,10 +113,14 @@ class LoopThread:
 
 
 class ChildProcess:
-    """A process of ours, by its id; started here or found again."""
+    """A process of ours, by its id; started here or found again.
 
-    def __init__(self, pid: int) -> None:
+    `started` (epoch seconds) tells it from a later process that got the same id.
+    """
+
+    def __init__(self, pid: int, *, started: float | None = None) -> None:
         self.pid = pid
+        self.started = started
         self._reaper: threading.Thread | None = None
 
     @classmethod
@@ -135,7 +140,10 @@ class ChildProcess:
         import psutil
 
         try:
-            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+            process = psutil.Process(self.pid)
+            if self.started is not None and abs(process.create_time() - self.started) > 1.0:
+                return False
+            return bool(process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
@@ -165,6 +173,20 @@ def _popen(
         )
     except OSError as error:
         raise ConfigError(f"cannot start {command[0]}: {error}", command=command[0]) from error
+
+
+def process_started() -> float:
+    """When this process was created, in epoch seconds."""
+    import psutil
+
+    return float(psutil.Process().create_time())
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def wait_until(condition: Callable[[], bool], *, timeout: float, interval: float = 0.02) -> bool:

@@ -24,6 +24,7 @@ class ServerRecord:
     url: str
     token: str
     isolation: str
+    started: float
     symbols: tuple[str, ...]
     ready: bool = True
     error: str = ""
@@ -31,7 +32,7 @@ class ServerRecord:
     @property
     def alive(self) -> bool:
         """Whether its process still runs."""
-        return ChildProcess(self.pid).alive
+        return ChildProcess(self.pid, started=self.started).alive
 
 
 class Registry:
@@ -76,3 +77,8 @@ class Registry:
             elif record.ready:
                 records.append(record)
         return records
+
+
+def log_file(state_dir: Path, name: str) -> Path:
+    """Where a child process writes its log."""
+    return state_dir / "logs" / f"{name}.log"

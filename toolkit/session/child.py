@@ -1,0 +1,67 @@
+"""A service in a process of its own: `python -m toolkit.session.child`, started by `hosts`.
+
+What to run comes in `TOOLKIT_LAUNCH`, so that no secret stands on a command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import orjson
+
+from toolkit.config import Settings
+from toolkit.errors import ToolkitError
+from toolkit.runtime import new_event_loop, process_started
+from toolkit.session.options import LaunchOptions
+from toolkit.session.registry import Registry, ServerRecord
+from toolkit.session.service import Service
+
+
+async def serve(service: Service, settings: Settings, *, isolation: str, key: str = "") -> None:
+    """Start a service, make it findable, and run it until a signal or a shutdown command."""
+    registry = Registry(settings.state_dir)
+    await service.start()
+    record = service.record(isolation=isolation)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.shutdown.set)
+    try:
+        registry.write(str(record.port), record)
+        if key:
+            registry.write(key, record)
+        await service.shutdown.wait()
+    finally:
+        registry.remove(str(record.port))
+        await service.stop()
+
+
+def main() -> int:
+    """Run what the environment describes; returns the exit code."""
+    options = LaunchOptions.from_dict(orjson.loads(os.environ.pop("TOOLKIT_LAUNCH")))
+    key = os.environ.pop("TOOLKIT_LAUNCH_KEY")
+    settings = Settings.load()
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(Service(options, settings), settings, isolation="process", key=key))
+    except ToolkitError as error:
+        failed = ServerRecord(
+            port=settings.port,
+            pid=os.getpid(),
+            url="",
+            token="",
+            isolation="process",
+            started=process_started(),
+            symbols=(),
+            ready=False,
+            error=error.message,
+        )
+        Registry(settings.state_dir).write(key, failed)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Bot, hub, server and dashboard as one thing that starts and stops; the same in any isolation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.util import find_spec
+
+from toolkit.bot.bot import Bot
+from toolkit.bot.events import Event
+from toolkit.config import Settings
+from toolkit.runtime import ChildProcess, free_port, process_started
+from toolkit.session.build import build_bot
+from toolkit.session.options import LaunchOptions
+from toolkit.session.registry import ServerRecord, log_file
+from toolkit.streaming.hub import Hub
+from toolkit.streaming.server import ServerSettings, StreamingServer
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """One bot with its server; everything runs in the loop that calls `start`."""
+
+    def __init__(self, options: LaunchOptions, settings: Settings) -> None:
+        self.hub = Hub(epoch=secrets.token_hex(8), clock=lambda: datetime.now(UTC))
+        self.bot: Bot = build_bot(options, publish=self._publish)
+        self._options, self._settings = options, settings
+        self._dashboard: ChildProcess | None = None
+        self._dashboard_url: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.shutdown = asyncio.Event()
+        self.server = StreamingServer(
+            bot=self.bot,
+            hub=self.hub,
+            settings=ServerSettings(
+                host=settings.host,
+                port=settings.port,
+                token=settings.token.get_secret_value() if settings.token else None,
+                allowed_origins=settings.allowed_origins,
+            ),
+            dashboard=lambda: self._dashboard_url,
+            on_shutdown=self.shutdown.set,
+        )
+
+    def _publish(self, event: Event) -> None:
+        self.hub.publish(event)
+
+    async def start(self) -> None:
+        """Listen, start the bot, then the dashboard; raises ConfigError for a taken port."""
+        await self.server.start()
+        self._task = asyncio.get_running_loop().create_task(self._run_bot(), name="bot")
+        if self._options.dashboard:
+            self._start_dashboard()
+
+    def record(self, *, isolation: str) -> ServerRecord:
+        """Describe this service to those who look for it on this machine."""
+        return ServerRecord(
+            port=self.server.port,
+            pid=os.getpid(),
+            url=self.server.url,
+            token=self.server.token,
+            isolation=isolation,
+            started=process_started(),
+            symbols=tuple(self.bot.symbols),
+        )
+
+    async def _run_bot(self) -> None:
+        with suppress(Exception):  # the bot has logged it and published it as its state
+            await self.bot.run()
+
+    async def finished(self) -> None:
+        """Wait until the market data ends or the bot stops."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def _start_dashboard(self) -> None:
+        if find_spec("panel") is None:
+            log.warning("no dashboard: install stochrsi-toolkit[apps] to have it")
+            return
+        port = free_port()
+        self._dashboard = ChildProcess.start(
+            [sys.executable, "-m", "toolkit.views.dashboard"],
+            log=log_file(self._settings.state_dir, f"dashboard-{self.server.port}"),
+            environment={
+                "TOOLKIT_URL": self.server.url,
+                "TOOLKIT_TOKEN": self.server.token,
+                "TOOLKIT_DASHBOARD_PORT": str(port),
+            },
+        )
+        self._dashboard_url = f"http://127.0.0.1:{port}"
+
+    async def stop(self) -> None:
+        """Stop the bot, the server and the dashboard; nothing is left. Twice is harmless."""
+        await self.bot.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self.server.stop()
+        if self._dashboard is not None:
+            dashboard, self._dashboard = self._dashboard, None
+            await asyncio.to_thread(dashboard.stop)

@@ -1,0 +1,221 @@
+"""`Session`: what a user holds. The same object over a thread, a process or a distant server."""
+
+from __future__ import annotations
+
+import atexit
+import html
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
+from toolkit.runtime import LoopThread
+from toolkit.session.build import parameters_from
+from toolkit.session.hosts import Host
+
+if TYPE_CHECKING:
+    from toolkit.client.frames import LiveFrame
+    from toolkit.client.sync import Client
+
+Confirm = Callable[[str], bool]
+
+
+def ask(question: str) -> bool:
+    """Ask on the console or in the notebook's input line."""
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+class Session:
+    """A running bot and everything one does with it.
+
+    Made by `tk.launch` and `tk.connect`. All calls are synchronous, thread-safe and short; what
+    goes on, goes on in the background.
+    """
+
+    def __init__(self, *, client: Client, loop: LoopThread, host: Host | None, link: str) -> None:
+        self.client = client
+        self._loop, self._host, self._link = loop, host, link
+        self._closers: list[Callable[[], None]] = []
+        self._forget = _at_exit(self)
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return self.client.url
+
+    @property
+    def link(self) -> str:
+        """Address of the dashboard with its token, for your own browser."""
+        return self._link
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """What the bot trades."""
+        return self.client.symbols
+
+    @property
+    def state(self) -> str:
+        """Connection: connected, connecting, disconnected or closed."""
+        return self.client.state
+
+    @property
+    def role(self) -> str:
+        """What this session's token may do: view, tune, trade or admin."""
+        return self.client.role
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters now in force at the bot."""
+        return self.client.parameters
+
+    def set_parameters(
+        self, changes: Mapping[str, Any] | None = None, /, **named: Any
+    ) -> dict[str, Any]:
+        """Change parameters of the running bot; returns its confirmation (who, when, old, new).
+
+        Raises ConfigError for unknown names and values out of bounds; then nothing changes.
+        """
+        return self.client.set_parameters({**(changes or {}), **named})
+
+    def apply(self, choice: Any, *, confirm: Confirm = ask) -> dict[str, Any] | None:
+        """Put chosen parameters in force: Parameters, a mapping, or a sweep's `best()`.
+
+        A choice whose out-of-sample results do not support it is applied only when `confirm`
+        agrees; returns the bot's confirmation, or None when it was declined.
+        """
+        verdict = getattr(choice, "verdict", None)
+        parameters = getattr(choice, "parameters", choice)
+        if verdict is not None and not verdict.supported:
+            reasons = "; ".join(verdict.reasons)
+            if not confirm(f"Not supported out of sample: {reasons}. Apply all the same?"):
+                return None
+        return self.client.set_parameters(parameters_from(parameters).to_dict())
+
+    def frame(self, stream: str, symbol: str | None = None, *, limit: int = 2000) -> LiveFrame:
+        """Return a DataFrame of the last `limit` messages that keeps growing."""
+        return self.client.frame(stream, symbol, limit=limit)
+
+    def history(self, symbol: str, limit: int = 500) -> dict[str, Any]:
+        """Return the last bars with their indicators, and the fills, of a symbol."""
+        return self.client.history(symbol, limit=limit)
+
+    def trades(self) -> list[dict[str, Any]]:
+        """Return the round trips so far, in the order in which they closed."""
+        return self.client.trades()
+
+    def status(self) -> dict[str, Any]:
+        """Return the bot's state and feed."""
+        status: dict[str, Any] = self.client.command("get_status")
+        return status
+
+    def pause(self) -> dict[str, Any]:
+        """Take no new entries; exits go on."""
+        status: dict[str, Any] = self.client.command("stop")
+        return status
+
+    def resume(self) -> dict[str, Any]:
+        """Take entries again."""
+        status: dict[str, Any] = self.client.command("start")
+        return status
+
+    def flatten(self) -> dict[str, Any]:
+        """Close all positions at their next bar."""
+        result: dict[str, Any] = self.client.command("flatten")
+        return result
+
+    def on(self, event: str, handler: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `handler` for each event (`stream_market_data`, `symbol_AAPL`, `connected`, ...).
+
+        It runs in the client's thread and must not block. Returns what removes it.
+        """
+        return self.client.on(event, handler)
+
+    def subscribe(
+        self, streams: Sequence[str], symbols: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Ask for streams; no symbols means all."""
+        return self.client.subscribe(streams, symbols)
+
+    def chart(self, symbol: str | None = None, *, height: int = 520) -> Any:
+        """Return a live chart: candles, EMA, StochRSI and fills; it moves after the cell is done."""
+        from toolkit.views.live_chart import live_chart
+
+        widget = live_chart(self.client, self._known(symbol), height=height)
+        self._closers.append(widget.close)
+        return widget
+
+    def tuner(self) -> Any:
+        """Return sliders for every parameter, with Apply and the bot's confirmation."""
+        from toolkit.views.tuner import tuner
+
+        widget = tuner(self.client)
+        self._closers.append(widget.close)
+        return widget
+
+    def _known(self, symbol: str | None) -> str:
+        chosen = symbol if symbol is not None else self.symbols[0]
+        if chosen not in self.symbols:
+            known = ", ".join(self.symbols)
+            raise ConfigError(
+                f"{chosen!r} is not traded here; known symbols: {known}",
+                field="symbol",
+                value=chosen,
+                allowed=list(self.symbols),
+            )
+        return chosen
+
+    def stop(self) -> None:
+        """End what this session started: bot, server, threads; a connected bot goes on."""
+        host, self._host = self._host, None
+        try:
+            self._close_views()
+            if self._loop.alive:
+                self.client.close()
+        finally:
+            try:
+                if host is not None:
+                    host.stop()
+            finally:
+                self._loop.stop()
+                self._forget()
+
+    def close(self) -> None:
+        """Let go of the bot without ending it where it runs in a process of its own."""
+        if self._host is not None and self._host.record.isolation != "thread":
+            self._host = None
+        self.stop()
+
+    def _close_views(self) -> None:
+        closers, self._closers = self._closers, []
+        for close in closers:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.state} {self.url} {', '.join(self.symbols)}>"
+
+    def _repr_html_(self) -> str:
+        link = html.escape(self.link, quote=True)
+        names = html.escape(", ".join(self.symbols))
+        return (
+            f"<b>{html.escape(self.state)}</b> · {names} · "
+            f'<a href="{link}" target="_blank">open the dashboard</a>'
+        )
+
+
+def _at_exit(session: Session) -> Callable[[], None]:
+    reference = weakref.ref(session)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
+    return lambda: atexit.unregister(close)
