@@ -143,7 +143,7 @@ class ChartFeed:
         self._book = ChartBook(limit)
         self._position: Data | None = None
         self._version = self._bars_version = 0
-        self._stale = True
+        self._stale = False
         self._lock = threading.Lock()
         self._callbacks: tuple[Callable[[Change], None], ...] = ()
         self._removers: list[Callable[[], None]] = []
@@ -211,7 +211,6 @@ class ChartFeed:
         history = self._client.history(self.symbol, limit=self._limit)
         with self._lock:
             self._book.load(history["bars"], history["fills"])
-            self._stale = False
         self._changed("bar")
 
     def _reload(self) -> None:
@@ -221,6 +220,7 @@ class ChartFeed:
         try:
             self._load()
         except ToolkitError:
+            self._stale = True
             self._changed("state")
 
     def _on_market(self, message: Data) -> None:
@@ -232,7 +232,7 @@ class ChartFeed:
         if change:
             self._changed(change)
         if change == "bar" and self._stale:
-            self._run_soon(self._reload)
+            self._refresh()
 
     def _on_order(self, message: Data) -> None:
         data = message["data"]
@@ -257,7 +257,7 @@ class ChartFeed:
         self._refresh()
 
     def _refresh(self) -> None:
-        self._stale = True
+        self._stale = False
         self._run_soon(self._reload)
 
     def _changed(self, kind: Change) -> None:
