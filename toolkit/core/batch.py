@@ -1,0 +1,281 @@
+"""Indicators and decisions over whole arrays of one symbol: docs/execution.md, compiled.
+
+Every array is float64, one value per existing bar, NaN where a value is not yet defined. Sums run
+from the oldest value to the newest, so that the bits equal those of `core.indicators`. Importing
+this module imports numba; callers that must start fast import it when they need it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.core.compiled import compiled
+from toolkit.core.parameters import Parameters
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FLAT = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorArrays:
+    """Indicator values of one symbol, named as in `core.types.Indicators`."""
+
+    rsi: Floats
+    stoch_rsi_k: Floats
+    stoch_rsi_d: Floats
+    stoch_k: Floats
+    stoch_d: Floats
+    ema: Floats
+    atr: Floats
+    lower_band: Floats
+    upper_band: Floats
+
+
+@compiled
+def ema(values: Floats, period: int, smoothing: float) -> Floats:
+    """Exponential average, seeded with the first value."""
+    result = np.empty(len(values))
+    weight = smoothing / (period + 1)
+    for i in range(len(values)):
+        if i == 0:
+            result[i] = values[i]
+        else:
+            result[i] = weight * values[i] + (1.0 - weight) * result[i - 1]
+    return result
+
+
+@compiled
+def _wilder(values: Floats, length: int) -> Floats:
+    result = np.full(len(values), np.nan)
+    average = 0.0
+    for i in range(len(values)):
+        if i < length:
+            average += values[i]
+            if i == length - 1:
+                average /= length
+        else:
+            average = (average * (length - 1) + values[i]) / length
+        if i >= length - 1:
+            result[i] = average
+    return result
+
+
+@compiled
+def rsi(close: Floats, length: int) -> Floats:
+    """Wilder's relative strength index, 0 to 100, first defined at bar `length`."""
+    n = len(close)
+    result = np.full(n, np.nan)
+    if n < 2:
+        return result
+    change = close[1:] - close[:-1]
+    up = _wilder(np.maximum(change, 0.0), length)
+    down = _wilder(np.maximum(-change, 0.0), length)
+    for i in range(length, n):
+        rise, fall = up[i - 1], down[i - 1]
+        result[i] = 100.0 if fall == 0.0 else 100.0 * rise / (rise + fall)
+    return result
+
+
+@compiled
+def _defined_from(values: Floats) -> int:
+    start = 0
+    while start < len(values) and np.isnan(values[start]):
+        start += 1
+    return start
+
+
+@compiled
+def _mean(values: Floats, length: int) -> Floats:
+    """Mean of the last `length` values; undefined ones may only lead."""
+    result = np.full(len(values), np.nan)
+    for i in range(_defined_from(values) + length - 1, len(values)):
+        total = 0.0
+        for j in range(i - length + 1, i + 1):
+            total += values[j]
+        result[i] = total / length
+    return result
+
+
+@compiled
+def _highest(values: Floats, length: int) -> Floats:
+    """Highest of the last `length` values; looks again only when the old one has left."""
+    result = np.full(len(values), np.nan)
+    first = _defined_from(values)
+    at = first
+    for i in range(first, len(values)):
+        if values[i] >= values[at]:
+            at = i
+        elif at <= i - length:
+            at = i - length + 1
+            for j in range(at + 1, i + 1):
+                if values[j] >= values[at]:
+                    at = j
+        if i >= first + length - 1:
+            result[i] = values[at]
+    return result
+
+
+@compiled
+def _lowest(values: Floats, length: int) -> Floats:
+    return -_highest(-values, length)
+
+
+@compiled
+def _oscillator(values: Floats, low: Floats, high: Floats, flat: Floats) -> Floats:
+    """Where a value lies in its range, 0 to 100; a flat range repeats the last answer."""
+    result = np.full(len(values), np.nan)
+    raw = np.nan
+    for i in range(len(values)):
+        if high[i] - low[i] >= flat[i]:
+            raw = 100.0 * (values[i] - low[i]) / (high[i] - low[i])
+        result[i] = raw
+    return result
+
+
+@compiled
+def stoch_rsi(rsi: Floats, stoch_length: int, k: int, d: int) -> tuple[Floats, Floats, Floats]:
+    """Stochastic of an RSI: (raw, %K, %D), 0 to 100."""
+    low, high = _lowest(rsi, stoch_length), _highest(rsi, stoch_length)
+    raw = _oscillator(rsi, low, high, np.full(len(rsi), FLAT))
+    smooth = _mean(raw, k)
+    return raw, smooth, _mean(smooth, d)
+
+
+@compiled
+def stochastic(
+    high: Floats, low: Floats, close: Floats, k_length: int, smooth_k: int, smooth_d: int
+) -> tuple[Floats, Floats, Floats]:
+    """Slow stochastic of the price: (raw, %K, %D), 0 to 100."""
+    top = _highest(high, k_length)
+    raw = _oscillator(close, _lowest(low, k_length), top, FLAT * top)
+    smooth = _mean(raw, smooth_k)
+    return raw, smooth, _mean(smooth, smooth_d)
+
+
+@compiled
+def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
+    """Average true range in price units, first defined at bar `period - 1`."""
+    ranges = high - low
+    for i in range(1, len(close)):
+        before = close[i - 1]
+        ranges[i] = max(ranges[i], abs(high[i] - before), abs(low[i] - before))
+    return _wilder(ranges, period)
+
+
+@compiled
+def adaptive_bands(
+    atr: Floats, close: Floats, lower_band: float, upper_band: float, length: int
+) -> tuple[Floats, Floats]:
+    """Bands that widen while volatility is above its mean: (lower, upper), 0 to 100."""
+    volatility = atr / close
+    mean = _mean(volatility, length)
+    lower, upper = np.empty(len(close)), np.empty(len(close))
+    for i in range(len(close)):
+        ratio = 1.0
+        if mean[i] > 0.0:
+            ratio = min(max(volatility[i] / mean[i], 0.5), 2.0)
+        lower[i] = min(lower_band / ratio, 100.0)
+        upper[i] = max(100.0 - (100.0 - upper_band) / ratio, 0.0)
+    return lower, upper
+
+
+@compiled
+def held(condition: Bools, lookback: int) -> Bools:
+    """Whether a condition held at any of the last `lookback` bars, this one included."""
+    result = np.zeros(len(condition), np.bool_)
+    last = -lookback
+    for i in range(len(condition)):
+        if condition[i]:
+            last = i
+        result[i] = i - last < lookback
+    return result
+
+
+@compiled
+def stoch_rsi_signals(
+    k: Floats, d: Floats, lower: Floats, upper: Floats, lookback: int
+) -> tuple[Bools, Bools]:
+    """Return (entry, exit) of the StochRSI group."""
+    entry, exit_ = (k > d) & (k < lower), (k < d) & (k > upper)
+    return held(entry, lookback), held(exit_, lookback)
+
+
+@compiled
+def ema_signals(close: Floats, ema: Floats, lookback: int) -> tuple[Bools, Bools]:
+    """Return (entry, exit) of the EMA group."""
+    return held(close > ema, lookback), held(close < ema, lookback)
+
+
+@compiled
+def stochastic_signals(k: Floats, lower: float, upper: float, lookback: int) -> tuple[Bools, Bools]:
+    """Return (entry, exit) of the Stochastic group: %K crosses up, or down, through a band."""
+    entry, exit_ = np.zeros(len(k), np.bool_), np.zeros(len(k), np.bool_)
+    entry[1:] = (k[:-1] < lower) & (lower <= k[1:])
+    exit_[1:] = (k[:-1] > upper) & (upper >= k[1:])
+    return held(entry, lookback), held(exit_, lookback)
+
+
+def bands(atr: Floats, close: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
+    """Return the StochRSI bands (lower, upper), adaptive or fixed as the parameters say."""
+    group, rules = parameters.stoch_rsi, parameters.rules
+    if rules.adaptive_bands:
+        length = rules.adaptive_length
+        both: tuple[Floats, Floats] = adaptive_bands(
+            atr, close, group.lower_band, group.upper_band, length
+        )
+        return both
+    return np.full(len(close), group.lower_band), np.full(len(close), group.upper_band)
+
+
+def indicators(high: Floats, low: Floats, close: Floats, parameters: Parameters) -> IndicatorArrays:
+    """Compute every indicator of one symbol."""
+    p = parameters
+    strength = rsi(close, p.stoch_rsi.rsi_length)
+    _, k, d = stoch_rsi(strength, p.stoch_rsi.stoch_length, p.stoch_rsi.k, p.stoch_rsi.d)
+    s = p.stochastic
+    _, stoch_k, stoch_d = stochastic(high, low, close, s.k_length, s.smooth_k, s.smooth_d)
+    ranges = atr(high, low, close, p.rules.atr_period)
+    lower, upper = bands(ranges, close, p)
+    return IndicatorArrays(
+        rsi=strength,
+        stoch_rsi_k=k,
+        stoch_rsi_d=d,
+        stoch_k=stoch_k,
+        stoch_d=stoch_d,
+        ema=ema(close, p.ema.ema_period, p.ema.smoothing),
+        atr=ranges,
+        lower_band=lower,
+        upper_band=upper,
+    )
+
+
+def decisions(
+    close: Floats, values: IndicatorArrays, parameters: Parameters
+) -> tuple[Bools, Bools]:
+    """Return (entry, exit) per bar: whether all enabled groups agree, as `Strategy` says it."""
+    p, lookback = parameters, parameters.rules.lookback
+    groups = []
+    if p.stoch_rsi.enabled:
+        v = values
+        groups.append(
+            stoch_rsi_signals(v.stoch_rsi_k, v.stoch_rsi_d, v.lower_band, v.upper_band, lookback)
+        )
+    if p.ema.enabled:
+        groups.append(ema_signals(close, values.ema, lookback))
+    if p.stochastic.enabled:
+        s = p.stochastic
+        groups.append(stochastic_signals(values.stoch_k, s.lower_band, s.upper_band, lookback))
+    return combine(groups, exit_on_signal=p.rules.exit_on_signal)
+
+
+def combine(groups: list[tuple[Bools, Bools]], *, exit_on_signal: bool) -> tuple[Bools, Bools]:
+    """Return (entry, exit) where every group agrees; no exit unless signals may exit."""
+    entry = np.logical_and.reduce([group[0] for group in groups])
+    if not exit_on_signal:
+        return entry, np.zeros(len(entry), np.bool_)
+    return entry, np.logical_and.reduce([group[1] for group in groups])
