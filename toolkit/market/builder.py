@@ -1,0 +1,122 @@
+"""Bars from quotes and trades; live streams and whole files go through the same code."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from toolkit.core.types import Bar, Quote, Trade
+from toolkit.errors import ConfigError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BarBuilder:
+    """Builds bars of `timeframe` seconds, aligned to the epoch, for any number of symbols.
+
+    All symbols share one clock, which only moves forward: the first event of a later period
+    closes the bars of every symbol. A period without events makes no bar. Pure: no clock, no I/O.
+    """
+
+    def __init__(self, timeframe: float = 60.0) -> None:
+        if not (math.isfinite(timeframe) and timeframe > 0):
+            raise ConfigError(
+                f"timeframe is {timeframe!r}; allowed: seconds above 0",
+                field="timeframe",
+                value=repr(timeframe),
+                allowed="seconds above 0",
+            )
+        self._step = timedelta(seconds=timeframe)
+        self._start: datetime | None = None
+        self._forming: dict[str, Bar] = {}
+        self._late = 0
+
+    @property
+    def late(self) -> int:
+        """How many events came after their bar was closed, and were ignored."""
+        return self._late
+
+    @property
+    def due(self) -> datetime | None:
+        """When the forming bars are over; None where nothing is forming."""
+        if self._start is None or not self._forming:
+            return None
+        return self._start + self._step
+
+    def on_quote(self, quote: Quote) -> list[Bar]:
+        """Take a quote's mid price (volume 0); returns as `on_trade`."""
+        return self._on_price(quote.symbol, quote.timestamp, quote.mid, 0.0)
+
+    def on_trade(self, trade: Trade) -> list[Bar]:
+        """Return the bars that are over by this trade's time, then the bar that it forms.
+
+        Final bars come in order of (timestamp, symbol). A late trade returns nothing.
+        """
+        return self._on_price(trade.symbol, trade.timestamp, trade.price, trade.size)
+
+    def close_until(self, time: datetime) -> list[Bar]:
+        """Return the bars that are over at `time`, final; later events of theirs are late."""
+        if self._start is not None and time < self._start + self._step:
+            return []
+        done = self.flush()
+        self._start = _EPOCH + (time - _EPOCH) // self._step * self._step
+        return done
+
+    def flush(self) -> list[Bar]:
+        """Return all forming bars as final ones; later events of theirs are late."""
+        if self._start is None or not self._forming:
+            return []
+        done = [_final(self._forming[symbol]) for symbol in sorted(self._forming)]
+        self._forming.clear()
+        self._start += self._step
+        return done
+
+    def _on_price(self, symbol: str, time: datetime, price: float, size: float) -> list[Bar]:
+        if self._start is not None and time < self._start:
+            self._late += 1
+            return []
+        bars = self.close_until(time)
+        assert self._start is not None
+        known = self._forming.get(symbol)
+        bar = _grown(known, price, size) if known else _first(symbol, self._start, price, size)
+        self._forming[symbol] = bar
+        bars.append(bar)
+        return bars
+
+
+def _first(symbol: str, start: datetime, price: float, size: float) -> Bar:
+    return Bar(
+        symbol=symbol,
+        timestamp=start,
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        volume=size,
+        final=False,
+    )
+
+
+def _grown(bar: Bar, price: float, size: float) -> Bar:
+    return Bar(
+        symbol=bar.symbol,
+        timestamp=bar.timestamp,
+        open=bar.open,
+        high=max(bar.high, price),
+        low=min(bar.low, price),
+        close=price,
+        volume=bar.volume + size,
+        final=False,
+    )
+
+
+def _final(bar: Bar) -> Bar:
+    return Bar(
+        symbol=bar.symbol,
+        timestamp=bar.timestamp,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+    )
