@@ -1,0 +1,298 @@
+"""The live chart as a Bokeh layout: candles, EMA, fills, and a StochRSI pane below them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from toolkit.views import scripts
+from toolkit.views.sources import ChartSources
+from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
+
+if TYPE_CHECKING:
+    from toolkit.core.parameters import Parameters
+
+__all__ = ["ChartSources", "chart_figure"]
+
+_AXIS_WIDTH = 72
+_LEGEND_STYLE = f"""
+:host {{ font: 12px {FONT}; font-variant-numeric: tabular-nums; padding: 2px 10px; }}
+.bk-clearfix {{ display: flex !important; flex-wrap: wrap; column-gap: 12px; width: 100%; }}
+span {{ white-space: nowrap; color: var(--tk-text, inherit); }}
+i {{ font-style: normal; opacity: 0.72; margin-right: 4px; color: var(--tk-muted, inherit); }}
+.when, .wait {{ color: var(--tk-muted, inherit); }}
+.ema {{ color: var(--tk-ema, inherit); }}
+.fast {{ color: var(--tk-fast, inherit); }}
+.slow {{ color: var(--tk-slow, inherit); }}
+"""
+
+
+def chart_figure(
+    sources: ChartSources,
+    *,
+    theme: Theme = LIGHT,
+    visible: int = 120,
+    height: int | None = None,
+    parameters: Parameters | None = None,
+) -> Any:
+    """Return a Bokeh layout that shows `sources` and follows them as they are updated.
+
+    `visible` bars are shown at first; `height` is in pixels, None fills the room there is.
+    The bands of the StochRSI pane are those of `parameters` (see `set_bands` for later changes).
+    """
+    from bokeh.models import Column, Range1d
+
+    newest = sources.last_x
+    view = Range1d(
+        start=max(newest + 2.5 - visible, sources.bars.data["x"][0] - 1) if newest >= 0 else 0,
+        end=newest + 3 if newest >= 0 else visible,
+        tags=[newest] if newest >= 0 else [],
+        syncable=False,
+    )
+    price = _price_pane(sources, view)
+    momentum = _momentum_pane(sources, view, parameters)
+    legend = _legend(sources, (price, momentum))
+    _link_crosshairs(price, momentum)
+    _follow(sources, view, visible, (price, momentum))
+    layout = Column(
+        legend, price, momentum, name="chart", spacing=0, sizing_mode=_sizing(height)
+    )
+    if height is not None:
+        layout.height = height
+    apply_theme(layout, theme)
+    return layout
+
+
+def set_bands(layout: Any, parameters: Parameters) -> None:
+    """Move the band lines of a chart's StochRSI pane to those of `parameters`."""
+    for name in ("lower_band", "upper_band"):
+        layout.select_one({"name": name}).location = getattr(parameters.stoch_rsi, name)
+
+
+def _sizing(height: int | None) -> str:
+    return "stretch_both" if height is None else "stretch_width"
+
+
+def pane(view: Any, **options: Any) -> Any:
+    """Return an empty figure in the house style: values at the right, no frame, quiet tools."""
+    from bokeh.plotting import figure
+
+    plot = figure(
+        x_range=view,
+        y_axis_location="right",
+        tools="xpan,xwheel_zoom",
+        active_drag="xpan",
+        active_scroll="xwheel_zoom",
+        toolbar_location=None,
+        min_border_left=10,
+        min_border_right=_AXIS_WIDTH,
+        min_border_top=4,
+        min_border_bottom=4,
+        **options,
+    )
+    plot.xgrid.visible = False
+    return plot
+
+
+def time_axis(plot: Any, bars: Any) -> None:
+    """Label the bar numbers of the x axis with the times in `bars` (columns `x`, `time`)."""
+    from bokeh.models import CustomJSTicker, CustomJSTickFormatter
+
+    axis = plot.xaxis[0]
+    ticker = CustomJSTicker(args={"bars": bars, "plot": plot}, major_code=scripts.TICKS)
+    axis.ticker = ticker
+    axis.formatter = CustomJSTickFormatter(args={"bars": bars}, code=scripts.TICK_LABEL)
+    plot.xgrid.ticker = ticker
+    plot.xgrid.visible = True
+
+
+def candles(plot: Any, bars: Any) -> tuple[Any, Any]:
+    """Draw wicks and bodies from `bars` (columns x, open, high, low, close, side)."""
+    from bokeh.models import CategoricalColorMapper, CustomJSTransform
+    from bokeh.transform import dodge
+
+    mapper = role(CategoricalColorMapper(factors=["up", "down"]), palette=["up", "down"])
+    mapper.palette = [LIGHT.up, LIGHT.down]
+    colour = {"field": "side", "transform": mapper}
+    wicks = plot.segment("x", "high", "x", "low", source=bars, line_color=colour, name="wicks")
+    middle, height = (
+        {"field": "close", "transform": CustomJSTransform(args={"bars": bars}, v_func=code)}
+        for code in (scripts.BODY_MIDDLE, scripts.BODY_HEIGHT)
+    )
+    bodies = plot.rect(
+        x="x",
+        y=middle,
+        width=0.7,
+        height=height,
+        source=bars,
+        fill_color=colour,
+        line_color=None,
+        name="candles",
+    )
+    edges = {"x0": dodge("x", -0.35), "x1": dodge("x", 0.35), "y0": "close", "y1": "close"}
+    plot.segment(source=bars, line_color=colour, name="closes", **edges)
+    return wicks, bodies
+
+
+def line(plot: Any, source: Any, column: str, colour: str, *, width: float = 1.5) -> Any:
+    """Draw one column over x in the colour of a role."""
+    drawn = plot.line("x", column, source=source, line_width=width, name=column)
+    role(drawn.glyph, line_color=colour)
+    return drawn
+
+
+def breaks(plot: Any, source: Any) -> None:
+    """Mark new sessions by a hairline and gaps in the data by a dashed line that says how long."""
+    from bokeh.models import CDSView, GroupFilter, HoverTool
+
+    for kind, dash, colour in (("session", "solid", "line"), ("gap", "dashed", "warning")):
+        view = CDSView(filter=GroupFilter(column_name="kind", group=kind))
+        drawn = plot.vspan("x", source=source, view=view, line_dash=dash, name=kind)
+        role(drawn.glyph, line_color=colour)
+        if kind == "gap":
+            plot.add_tools(HoverTool(renderers=[drawn], tooltips="@label", visible=False))
+
+
+def _price_pane(sources: ChartSources, view: Any) -> Any:
+    from bokeh.models import DataRange1d, NumeralTickFormatter
+
+    plot = pane(view, name="price", window_axis="x", sizing_mode="stretch_both", min_height=180)
+    breaks(plot, sources.breaks)
+    wicks, _ = candles(plot, sources.bars)
+    average = line(plot, sources.bars, "ema", "ema")
+    plot.y_range = DataRange1d(renderers=[wicks, average], range_padding=0.12, syncable=False)
+    close = sources.bars.data["close"]
+    small = bool(close) and abs(close[-1]) < 1
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.000000" if small else "0,0.00")
+    plot.xaxis.visible = False
+    time_axis(plot, sources.bars)
+    _levels(plot, sources.levels)
+    _last_price(plot, sources.bars)
+    _fills(plot, sources.fills)
+    return plot
+
+
+def _momentum_pane(sources: ChartSources, view: Any, parameters: Parameters | None) -> Any:
+    from bokeh.models import FixedTicker, Range1d, Span
+
+    plot = pane(view, name="momentum", sizing_mode="stretch_width", height=150)
+    plot.y_range = Range1d(-4, 104, syncable=False)
+    plot.yaxis.ticker = FixedTicker(ticks=[0, 50, 100])
+    time_axis(plot, sources.bars)
+    breaks(plot, sources.breaks)
+    group = _parameters(parameters).stoch_rsi
+    for name in ("lower_band", "upper_band"):
+        band = Span(location=getattr(group, name), dimension="width", line_dash="dotted", name=name)
+        plot.add_layout(role(band, line_color="muted"))
+    line(plot, sources.bars, "d", "slow")
+    line(plot, sources.bars, "k", "fast")
+    return plot
+
+
+def _parameters(parameters: Parameters | None) -> Parameters:
+    from toolkit.core.parameters import Parameters
+
+    return parameters or Parameters()
+
+
+def _levels(plot: Any, source: Any) -> None:
+    """Draw entry, stop and target of the open position across the pane."""
+    from bokeh.models import CDSView, GroupFilter, HoverTool
+
+    for kind, colour in (("entry", "accent"), ("stop", "down"), ("target", "up")):
+        view = CDSView(filter=GroupFilter(column_name="kind", group=kind))
+        drawn = plot.hspan("price", source=source, view=view, line_dash="dashed", name=kind)
+        role(drawn.glyph, line_color=colour)
+        tooltips = "@kind @price{0,0.00####}"
+        plot.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips, visible=False))
+
+
+def _fills(plot: Any, source: Any) -> None:
+    """Mark where the bot bought (triangle up) and sold (triangle down), at the exact price."""
+    from bokeh.models import CDSView, GroupFilter, HoverTool
+
+    tooltips = [
+        ("", "@side @quantity{0,0.[000000]} at @price{0,0.00####}"),
+        ("reason", "@reason"),
+        ("time", "@time{%F %T} UTC"),
+    ]
+    marks = []
+    for side, marker in (("buy", "triangle"), ("sell", "inverted_triangle")):
+        view = CDSView(filter=GroupFilter(column_name="side", group=side))
+        drawn = plot.scatter(
+            "x", "price", source=source, view=view, marker=marker, size=13, line_width=1.5, name=side
+        )
+        marks.append(drawn)
+        role(drawn.glyph, fill_color=side, line_color="surface")
+    hover = HoverTool(renderers=marks, tooltips=tooltips, formatters={"@time": "datetime"})
+    hover.visible = False
+    plot.add_tools(hover)
+
+
+def _last_price(plot: Any, bars: Any) -> None:
+    from bokeh.models import CustomJS, HTMLLabel, Span
+
+    rule = Span(dimension="width", line_dash="dotted", location=0, visible=False, syncable=False)
+    tag = HTMLLabel(
+        x=0,
+        x_units="screen",
+        y=0,
+        text="",
+        visible=False,
+        syncable=False,
+        text_font=FONT,
+        text_font_size="11px",
+        text_baseline="middle",
+        padding=4,
+        name="last_price",
+    )
+    plot.add_layout(role(rule, line_color="muted"))
+    plot.add_layout(role(tag, text_color="surface", background_fill_color="text"))
+    code = CustomJS(args={"bars": bars, "line": rule, "tag": tag, "plot": plot}, code=scripts.LAST_PRICE)
+    _on_data(bars, code)
+    for size in ("inner_height", "inner_width"):
+        plot.js_on_change(size, code)
+
+
+def _legend(sources: ChartSources, plots: tuple[Any, ...]) -> Any:
+    from bokeh.events import MouseLeave, MouseMove
+    from bokeh.models import CustomJS, Div
+
+    legend = Div(
+        text="",
+        name="legend",
+        syncable=False,
+        sizing_mode="stretch_width",
+        stylesheets=[_LEGEND_STYLE],
+    )
+    code = CustomJS(args={"bars": sources.bars, "legend": legend}, code=scripts.LEGEND)
+    _on_data(sources.bars, code)
+    plots[0].js_on_change("inner_height", code)
+    for plot in plots:
+        plot.js_on_event(MouseMove, code)
+        plot.js_on_event(MouseLeave, code)
+    return legend
+
+
+def _follow(sources: ChartSources, view: Any, visible: int, plots: tuple[Any, ...]) -> None:
+    from bokeh.events import DoubleTap
+    from bokeh.models import CustomJS
+
+    args = {"bars": sources.bars, "view": view, "visible": visible}
+    code = CustomJS(args=args, code=scripts.FOLLOW)
+    _on_data(sources.bars, code)
+    for plot in plots:
+        plot.js_on_event(DoubleTap, code)
+
+
+def _on_data(source: Any, code: Any) -> None:
+    for event in ("streaming", "patching", "change:data"):
+        source.js_on_change(event, code)
+
+
+def _link_crosshairs(*plots: Any) -> None:
+    from bokeh.models import CrosshairTool, Span
+
+    vertical = role(Span(dimension="height", line_dash="dotted"), line_color="muted")
+    for plot in plots:
+        horizontal = role(Span(dimension="width", line_dash="dotted"), line_color="muted")
+        plot.add_tools(CrosshairTool(overlay=[horizontal, vertical], visible=False))
