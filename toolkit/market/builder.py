@@ -54,6 +54,10 @@ class BarBuilder:
         """
         return self._on_price(trade.symbol, trade.timestamp, trade.price, trade.size)
 
+    def on_tick(self, tick: Quote | Trade) -> list[Bar]:
+        """Take a quote or a trade."""
+        return self.on_quote(tick) if isinstance(tick, Quote) else self.on_trade(tick)
+
     def close_until(self, time: datetime) -> list[Bar]:
         """Return the bars that are over at `time`, final; later events of theirs are late."""
         if self._start is not None and time < self._start + self._step:

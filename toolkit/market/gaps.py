@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from toolkit.core.types import Bar, MarketGap
@@ -30,3 +31,11 @@ class GapDetector:
         if not missing:
             return None
         return MarketGap(symbol=bar.symbol, after=after, before=bar.timestamp, missing=missing)
+
+    def announced(self, bars: Iterable[Bar]) -> Iterator[Bar | MarketGap]:
+        """Yield the bars, each gap just before the bar that ends it."""
+        for bar in bars:
+            gap = self.on_bar(bar)
+            if gap is not None:
+                yield gap
+            yield bar

@@ -1,0 +1,45 @@
+"""Reads files into frames; everything that can go wrong with a file becomes a DataError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """Read .parquet, .csv or .feather as it is; raises DataError."""
+    import pandas as pd
+    import pyarrow as pa
+
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".parquet": pd.read_parquet,
+        ".csv": _read_csv,
+        ".feather": pd.read_feather,
+    }
+    reader = readers.get(path.suffix.lower())
+    allowed = ", ".join(readers)
+    if reader is None:
+        what = f"{path.name} is of an unknown type; allowed: {allowed}; convert it"
+        raise DataError(what, field="file", row=None, value=str(path), allowed=allowed)
+    try:
+        return reader(path)
+    except pd.errors.EmptyDataError as error:
+        what = f"{path.name} is empty; it needs a line of column names and rows below it"
+        raise DataError(what, field="file", value=str(path), allowed="rows") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        what = f"{path.name} cannot be read as {path.suffix.lower()} ({error}); check path and file"
+        raise DataError(what, field="file", row=None, value=str(path), allowed=allowed) from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    # Read as text, the tickers NA and TRUE stay tickers; other columns keep every digit.
+    as_text = dict.fromkeys(("symbol", "Symbol", "SYMBOL"), str)
+    return pd.read_csv(path, converters=as_text, float_precision="round_trip", low_memory=False)
