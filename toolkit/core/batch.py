@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.core.compiled import compiled
+from toolkit.core.layout import Bools, Floats
 from toolkit.core.parameters import Parameters
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 FLAT = 1e-9
 

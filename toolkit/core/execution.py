@@ -25,7 +25,7 @@ def fee_micros(price: float, quantity: float, fee_bps: float) -> float:
 
 def floor9(quantity: float) -> float:
     """Cut a quantity to the nine decimals that Alpaca takes."""
-    return math.floor(quantity * 1e9) / 1e9
+    return quantity * 1e9 // 1.0 / 1e9  # compiled, math.floor would overflow at 2**63
 
 
 def buy_price(price: float, slippage_bps: float) -> float:
@@ -44,7 +44,7 @@ def affordable(quantity: float, price: float, fee_bps: float, cash: float) -> fl
     fee = math.floor(price * quantity * fee_bps / 10000.0 * 1e6 + 0.5)
     if cost + fee <= math.floor(cash * 1e6 + 0.5):
         return quantity
-    return max(math.floor(cash / (price * (1.0 + fee_bps / 10000.0)) * 1e9) / 1e9, 0.0)
+    return max(cash / (price * (1.0 + fee_bps / 10000.0)) * 1e9 // 1.0 / 1e9, 0.0)
 
 
 def quantity_for(
@@ -60,7 +60,7 @@ def quantity_for(
     quantity = capital * trade_capital_percent / 100.0 / close
     if atr_sizing and atr > 0.0:
         quantity = min(quantity, capital * risk_percent / 100.0 / (atr_multiplier * atr))
-    return max(math.floor(quantity * 1e9) / 1e9, 0.0)
+    return max(quantity * 1e9 // 1.0 / 1e9, 0.0)
 
 
 def levels(

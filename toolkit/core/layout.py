@@ -1,0 +1,106 @@
+"""How a market, its decisions and the books lie in memory for the kernel: arrays and records.
+
+Money is int64 micro-dollars, times are int64 microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.core.parameters import Risk
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+FLAT, BUYING, HELD, SELLING = 0, 1, 2, 3
+SIGNAL = 4  # an exit reason beside those of `core.execution`
+NEVER = np.iinfo(np.int64).min
+
+TRIP = np.dtype(
+    [
+        ("symbol", np.int64),
+        ("entry", np.int64),  # event of the entry
+        ("exit", np.int64),
+        ("entry_price", np.float64),
+        ("exit_price", np.float64),
+        ("quantity", np.float64),
+        ("cost", np.int64),  # money without fees
+        ("profit", np.int64),  # after fees
+        ("fees", np.int64),
+        ("reason", np.int64),
+    ]
+)
+LOT = np.dtype(
+    [
+        ("phase", np.int64),
+        ("quantity", np.float64),
+        ("stop_distance", np.float64),
+        ("entry", np.int64),
+        ("entry_price", np.float64),
+        ("cost", np.int64),
+        ("entry_fee", np.int64),
+        ("peak", np.float64),
+        ("fixed_stop", np.float64),
+        ("target", np.float64),
+        ("arm", np.float64),
+        ("value", np.int64),  # at the last close, 0 while flat
+        ("last_exit", np.int64),  # time, NEVER before the first
+    ]
+)
+BOOKS = np.dtype(
+    [
+        ("start", np.int64),
+        ("cash", np.int64),
+        ("realised", np.int64),
+        ("value", np.int64),  # of all positions at their last closes
+        ("slots", np.int64),  # open positions and pending entries
+        ("trips", np.int64),
+        ("exposed", np.int64),  # timestamps during which something was held
+    ]
+)
+
+
+class Market(NamedTuple):
+    """Bars of all symbols, one event each, in order of (time, symbol code)."""
+
+    symbol: Ints
+    time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+
+class Decisions(NamedTuple):
+    """What the strategy says at each event: conditions and the ATR (NaN while undefined)."""
+
+    entry: Bools
+    exit: Bools
+    atr: Floats
+
+
+class Rules(NamedTuple):
+    """The risk parameters and slippage, by their names in `core.parameters`."""
+
+    stop_loss: float
+    take_profit: float
+    trailing_stop: float
+    trailing_activation: float
+    atr_stop: bool
+    atr_sizing: bool
+    atr_multiplier: float
+    risk_percent: float
+    trade_capital_percent: float
+    max_positions: int
+    cooldown: float
+    slippage_bps: float
+
+    @classmethod
+    def of(cls, risk: Risk, *, slippage_bps: float) -> Rules:
+        """Take the values of a Risk."""
+        values = {name: getattr(risk, name) for name in cls._fields if name != "slippage_bps"}
+        return cls(**values, slippage_bps=slippage_bps)

@@ -1,0 +1,122 @@
+"""Bars laid out for the kernel: one event per bar, in the order in which the bot sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.core.batch import IndicatorArrays, decisions, indicators
+from toolkit.core.costs import Costs
+from toolkit.core.layout import Decisions, Floats, Ints, Market
+from toolkit.core.parameters import Parameters
+from toolkit.core.types import is_crypto
+from toolkit.errors import ConfigError
+from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Bars = MarketTable | str | Path  # or a pandas DataFrame
+MINUTES_OF_A_SESSION, SESSIONS_A_YEAR, DAY = 390, 252, 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tape:
+    """All bars of a study; `events[symbol]` are the positions of its bars in `market`.
+
+    `timeframe` is in seconds; `frame` is the bars as `market.tables.bars_of` gives them.
+    """
+
+    frame: pd.DataFrame
+    market: Market
+    symbols: tuple[str, ...]
+    events: dict[str, Ints]
+    timeframe: float
+    source: str
+
+    @property
+    def periods_per_year(self) -> float:
+        """Bars in a year: 252 sessions of 390 minutes, or every minute where crypto is traded."""
+        if any(is_crypto(symbol) for symbol in self.symbols):
+            return 365.0 * DAY / self.timeframe
+        if self.timeframe >= DAY:
+            return SESSIONS_A_YEAR * DAY / self.timeframe
+        return SESSIONS_A_YEAR * MINUTES_OF_A_SESSION * 60.0 / self.timeframe
+
+    def prices(self, symbol: str) -> tuple[Floats, Floats, Floats]:
+        """Return (high, low, close) of one symbol."""
+        at = self.events[self.known(symbol)]
+        return self.market.high[at], self.market.low[at], self.market.close[at]
+
+    def known(self, symbol: str) -> str:
+        """Return the symbol; raises ConfigError where there are no bars of it."""
+        if symbol not in self.events:
+            raise ConfigError(
+                f"there are no bars of {symbol!r}; known symbols: {', '.join(self.symbols)}",
+                field="symbol",
+                value=repr(symbol),
+                allowed=list(self.symbols),
+            )
+        return symbol
+
+    def fee_bps(self, costs: Costs) -> Floats:
+        """Return the fee of each symbol, by its code."""
+        return np.array([costs.fee_bps(symbol) for symbol in self.symbols])
+
+    def steps(self) -> Ints:
+        """Return the position of the last event of each distinct timestamp."""
+        changes = np.flatnonzero(np.diff(self.market.time))
+        return np.append(changes, len(self.market.time) - 1)
+
+    def indicators(self, symbol: str, parameters: Parameters) -> IndicatorArrays:
+        """Compute every indicator of one symbol."""
+        high, low, close = self.prices(symbol)
+        return indicators(high, low, close, parameters)
+
+    def decisions(self, parameters: Parameters) -> Decisions:
+        """Compute what the strategy says at every event."""
+        size = len(self.market.time)
+        entry, exit_ = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+        atr = np.full(size, np.nan)
+        for symbol, at in self.events.items():
+            high, low, close = self.prices(symbol)
+            values = indicators(high, low, close, parameters)
+            entry[at], exit_[at] = decisions(close, values, parameters)
+            atr[at] = values.atr
+        return Decisions(entry, exit_, atr)
+
+
+def tape_of(bars: pd.DataFrame | Bars) -> Tape:
+    """Lay out a DataFrame, a file or a MarketTable; quotes and trades are built into bars.
+
+    Raises DataError where the data is unsound.
+    """
+    table = _table(bars)
+    frame = bars_of(table)
+    symbols = tuple(sorted(frame["symbol"].unique()))
+    codes = frame["symbol"].map({s: i for i, s in enumerate(symbols)}).to_numpy(np.int64)
+    times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
+    prices = {name: _floats(frame[name]) for name in ("open", "high", "low", "close")}
+    return Tape(
+        frame=frame,
+        market=Market(symbol=codes, time=times, **prices),
+        symbols=symbols,
+        events={symbol: np.flatnonzero(codes == i) for i, symbol in enumerate(symbols)},
+        timeframe=table.timeframe,
+        source=table.source,
+    )
+
+
+def _table(bars: pd.DataFrame | Bars) -> MarketTable:
+    if isinstance(bars, MarketTable):
+        return bars
+    if isinstance(bars, (str, Path)):
+        return read_table(bars)
+    return normalise(bars)
+
+
+def _floats(column: Any) -> Floats:
+    return np.ascontiguousarray(column.to_numpy(np.float64))
