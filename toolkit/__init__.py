@@ -1,0 +1,72 @@
+"""Run, watch, tune and backtest the StochRSI + EMA bot on Alpaca from a notebook.
+
+>>> import toolkit as tk
+>>> live = tk.launch(symbols=["AAPL", "MSFT"])      # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from toolkit._version import __version__
+from toolkit.core.parameters import Parameters
+from toolkit.errors import (
+    AuthError,
+    BrokerError,
+    ConfigError,
+    DataError,
+    NotConnected,
+    OrderRejected,
+    ToolkitError,
+    UnknownOrderState,
+    WireError,
+)
+
+if TYPE_CHECKING:
+    from toolkit.core.costs import Costs
+    from toolkit.session.launch import connect, launch
+    from toolkit.session.session import Session
+    from toolkit.session.study import backtest, bars, sweep
+
+# Imported when first used, so that `import toolkit` stays quick.
+_LAZY = {
+    "Costs": "toolkit.core.costs",
+    "Session": "toolkit.session.session",
+    "backtest": "toolkit.session.study",
+    "bars": "toolkit.session.study",
+    "connect": "toolkit.session.launch",
+    "launch": "toolkit.session.launch",
+    "sweep": "toolkit.session.study",
+}
+
+__all__ = [
+    "AuthError",
+    "BrokerError",
+    "ConfigError",
+    "Costs",
+    "DataError",
+    "NotConnected",
+    "OrderRejected",
+    "Parameters",
+    "Session",
+    "ToolkitError",
+    "UnknownOrderState",
+    "WireError",
+    "__version__",
+    "backtest",
+    "bars",
+    "connect",
+    "launch",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

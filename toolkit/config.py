@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     alpaca_secret_key: SecretStr | None = Field(
         default=None, validation_alias="APCA_API_SECRET_KEY"
     )
+    alpaca_trading_url: str = Field(
+        default="https://paper-api.alpaca.markets", validation_alias="ALPACA_TRADING_URL"
+    )
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import orjson
 
@@ -20,8 +21,18 @@ from toolkit.session.registry import Registry, ServerRecord
 from toolkit.session.service import Service
 
 
-async def serve(service: Service, settings: Settings, *, isolation: str, key: str = "") -> None:
-    """Start a service, make it findable, and run it until a signal or a shutdown command."""
+async def serve(
+    service: Service,
+    settings: Settings,
+    *,
+    isolation: str,
+    key: str = "",
+    ready: Callable[[Service], None] | None = None,
+) -> None:
+    """Start a service, make it findable, and run it until a signal or a shutdown command.
+
+    `ready` is called once it listens; `key` names a second record for who waits for this one.
+    """
     registry = Registry(settings.state_dir)
     await service.start()
     record = service.record(isolation=isolation)
@@ -32,6 +43,8 @@ async def serve(service: Service, settings: Settings, *, isolation: str, key: st
         registry.write(str(record.port), record)
         if key:
             registry.write(key, record)
+        if ready is not None:
+            ready(service)
         await service.shutdown.wait()
     finally:
         registry.remove(str(record.port))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from toolkit.bot.bot import Bot
-from toolkit.bot.events import Event
+from toolkit.bot.events import Event, Publish
 from toolkit.config import Settings
 from toolkit.runtime import ChildProcess, free_port, process_started
 from toolkit.session.build import build_bot
@@ -27,10 +27,13 @@ log = logging.getLogger(__name__)
 class Service:
     """One bot with its server; everything runs in the loop that calls `start`."""
 
-    def __init__(self, options: LaunchOptions, settings: Settings) -> None:
+    def __init__(
+        self, options: LaunchOptions, settings: Settings, *, listener: Publish | None = None
+    ) -> None:
         self.hub = Hub(epoch=secrets.token_hex(8), clock=lambda: datetime.now(UTC))
         self.bot: Bot = build_bot(options, publish=self._publish)
         self._options, self._settings = options, settings
+        self._listener = listener
         self._dashboard: ChildProcess | None = None
         self._dashboard_url: str | None = None
         self._task: asyncio.Task[None] | None = None
@@ -50,6 +53,8 @@ class Service:
 
     def _publish(self, event: Event) -> None:
         self.hub.publish(event)
+        if self._listener is not None:
+            self._listener(event)
 
     async def start(self) -> None:
         """Listen, start the bot, then the dashboard; raises ConfigError for a taken port."""

@@ -138,7 +138,7 @@ class Session:
         return self.client.subscribe(streams, symbols)
 
     def chart(self, symbol: str | None = None, *, height: int = 520) -> Any:
-        """Return a live chart: candles, EMA, StochRSI and fills; it moves after the cell is done."""
+        """Return a live chart (candles, EMA, StochRSI, fills) that outlives its cell."""
         from toolkit.views.live_chart import live_chart
 
         widget = live_chart(self.client, self._known(symbol), height=height)

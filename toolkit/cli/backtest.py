@@ -1,0 +1,44 @@
+"""`toolkit backtest FILE`: the same trades as a replay, in a moment."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import console
+from toolkit.session.build import checked_capital
+
+
+def backtest(
+    file: Annotated[str, typer.Argument(help="Parquet, CSV or Feather: bars, quotes or trades.")],
+    *,
+    parameters: console.SetOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    stock_fee_bps: console.StockFeeOption = 0.0,
+    crypto_fee_bps: console.CryptoFeeOption = 25.0,
+    slippage_bps: console.SlippageOption = 0.0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Backtest the strategy on a file and print its trades and figures."""
+    from toolkit.research.backtest import backtest as run_backtest
+
+    chosen = console.parameters_of(parameters)
+    checked_capital(capital)
+    costs = console.costs_of(
+        stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
+    )
+    began = time.perf_counter()
+    with console.screen.status("backtesting"):
+        run = run_backtest(file, chosen, capital=capital, costs=costs)
+    seconds = time.perf_counter() - began
+    if as_json:
+        values = {"file": file, "capital": capital, "parameters": chosen.to_dict()}
+        console.print_json({**values, **run.to_json(), "seconds": round(seconds, 3)})
+        return console.OK
+    console.screen.print(console.trades_table(run.to_json()["trades"]))
+    for name, value in run.stats().items():
+        text = f"{value:,.3f}" if isinstance(value, float) else str(value)
+        console.screen.print(f"{name:>24}  {text}")
+    return console.OK

@@ -1,0 +1,95 @@
+"""What the commands share: options, output, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from toolkit.core.costs import Costs
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
+
+OK, FAILED, USAGE = 0, 1, 2
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A parameter, e.g. ema_period=12; repeatable."
+    ),
+]
+CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
+SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
+StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
+CryptoFeeOption = Annotated[float, typer.Option(help="Fee on crypto, in bps of the notional.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+SpeedOption = Annotated[
+    str, typer.Option(help="60 or 60x: times real time; 60/s: bars a second; max.")
+]
+
+screen = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON object and a newline to stdout."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.flush()
+
+
+def parameters_of(assignments: Sequence[str] | None) -> Parameters:
+    """Read `name=value` pairs; raises ConfigError that names what is allowed."""
+    values: dict[str, Any] = {}
+    for assignment in assignments or ():
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--set {assignment}: write NAME=VALUE", field="--set", allowed="NAME=VALUE"
+            )
+        info = Parameters.info(name.strip())
+        values[info.name] = info.check(_value(text.strip(), info.kind))
+    return Parameters.from_dict(values)
+
+
+def _value(text: str, kind: type) -> Any:
+    if kind is bool:
+        return {"true": True, "false": False, "on": True, "off": False}.get(text.lower(), text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def costs_of(*, stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float) -> Costs:
+    """Return the costs of a run; raises ConfigError."""
+    return Costs(
+        stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
+    )
+
+
+def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
+    """Return the last `most` round trips as a table for people."""
+    title = f"{len(trades)} trades" + (f", the last {most}" if len(trades) > most else "")
+    table = Table(title=title, title_justify="left")
+    for name in ("symbol", "entry", "exit"):
+        table.add_column(name)
+    for name in ("quantity", "entry price", "exit price", "p/l $", "return %"):
+        table.add_column(name, justify="right")
+    table.add_column("why")
+    for trade in trades[-most:]:
+        table.add_row(
+            trade["symbol"],
+            trade["entry_time"][:16].replace("T", " "),
+            trade["exit_time"][:16].replace("T", " "),
+            f"{trade['quantity']:g}",
+            f"{trade['entry_price']:,.2f}",
+            f"{trade['exit_price']:,.2f}",
+            f"{trade['pnl']:+.2f}",
+            f"{trade['return_percent']:+.3f}",
+            trade["exit_reason"],
+        )
+    return table

@@ -1,0 +1,68 @@
+"""The application: commands, the one debug switch, and how errors reach a terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from toolkit._version import __version__
+from toolkit.cli import console
+from toolkit.cli.backtest import backtest
+from toolkit.cli.doctor import doctor
+from toolkit.cli.replay import replay
+from toolkit.cli.serve import dashboard, lab, serve
+from toolkit.errors import ConfigError, DataError, ToolkitError
+
+app = typer.Typer(
+    name="toolkit",
+    help="Run, watch, tune and backtest the StochRSI + EMA bot.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (serve, dashboard, lab, replay, backtest, doctor):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"toolkit {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run, watch, tune and backtest the StochRSI + EMA bot."""
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    if debug:
+        os.environ["TOOLKIT_DEBUG"] = "1"
+
+
+def main() -> int:
+    """Run a command; returns 0, 1 when it failed, 2 when it was asked wrongly."""
+    try:
+        result = app(standalone_mode=False)
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        console.screen.print("stopped")
+        return 130
+    except ToolkitError as error:
+        console.screen.print(f"[bold red]error:[/] {error.message}", markup=True)
+        return console.USAGE if isinstance(error, (ConfigError, DataError)) else console.FAILED
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            console.screen.print(f"[bold red]error:[/] {error.format_message()}")
+            return console.USAGE
+        raise
+    return result if isinstance(result, int) else console.OK

@@ -1,0 +1,102 @@
+"""`toolkit replay FILE`: the bot over a recording, as it would run live."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from toolkit.cli import console
+from toolkit.config import Settings
+from toolkit.runtime import new_event_loop
+from toolkit.session.build import RoundTrips, checked_capital
+from toolkit.session.options import LaunchOptions
+from toolkit.session.replay import ReplayResult, report, result_of
+from toolkit.session.replay import replay as run_replay
+
+
+def replay(
+    file: Annotated[str, typer.Argument(help="Parquet, CSV or Feather: bars, quotes or trades.")],
+    *,
+    speed: console.SpeedOption = "60x",
+    parameters: console.SetOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    stock_fee_bps: console.StockFeeOption = 0.0,
+    crypto_fee_bps: console.CryptoFeeOption = 25.0,
+    slippage_bps: console.SlippageOption = 0.0,
+    serve: Annotated[
+        bool | None, typer.Option(help="Serve streams meanwhile; default: unless at full speed.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the server.")] = None,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Run the bot over a recorded file and print its trades."""
+    options = LaunchOptions(
+        parameters=console.parameters_of(parameters).to_dict(),
+        capital=checked_capital(capital),
+        costs=console.costs_of(
+            stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
+        ),
+        recording=file,
+        speed=speed,
+        dashboard=False,
+    )
+    serving = speed != "max" if serve is None else serve
+    with _bar() as bar, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        task = bar.add_task("replay", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if serving:
+            result = runner.run(_serve(options, Settings.load(port=port), progress))
+        else:
+            result = runner.run(run_replay(options, progress=progress))
+    _print(result, as_json=as_json)
+    return console.OK
+
+
+async def _serve(options: LaunchOptions, settings: Settings, progress: Any) -> ReplayResult:
+    from toolkit.session.service import Service
+
+    collect = RoundTrips()
+    service = Service(options, settings, listener=collect)
+    began = time.perf_counter()
+    await service.start()
+    console.screen.print(f"{service.server.url}/?token={service.server.token}", soft_wrap=True)
+    try:
+        finished = asyncio.ensure_future(service.finished())
+        while not finished.done():
+            await asyncio.wait({finished}, timeout=0.2)
+            report(service.bot, progress)
+        return result_of(service.bot, options, collect, seconds=time.perf_counter() - began)
+    finally:
+        await service.stop()
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console.screen,
+        transient=True,
+    )
+
+
+def _print(result: ReplayResult, *, as_json: bool) -> None:
+    values = result.to_dict()
+    if as_json:
+        console.print_json(values)
+        return
+    out = console.screen
+    out.print(console.trades_table(values["trades"]))
+    profit = sum(trade["pnl"] for trade in values["trades"])
+    out.print(
+        f"{result.bars} bars of {', '.join(result.symbols)} in {result.seconds:.1f} s, "
+        f"profit {profit:+,.2f} $, {result.open_positions} positions still open"
+    )
