@@ -76,17 +76,17 @@ def _leave(
     fee: float,
 ) -> None:
     proceeds = _micros(price * lot.quantity)
-    exit_fee = _fee_micros(price, lot.quantity, fee)
+    trip.entry_fee = lot.entry_fee
+    trip.exit_fee = _fee_micros(price, lot.quantity, fee)
     trip.symbol = market.symbol[event]
     trip.entry, trip.exit = lot.entry, event
     trip.entry_price, trip.exit_price = lot.entry_price, price
     trip.quantity = lot.quantity
     trip.cost = lot.cost
-    trip.fees = lot.entry_fee + exit_fee
-    trip.profit = proceeds - lot.cost - trip.fees
+    trip.profit = proceeds - lot.cost - trip.entry_fee - trip.exit_fee
     trip.reason = reason
     books.realised += trip.profit
-    books.cash += proceeds - exit_fee
+    books.cash += proceeds - trip.exit_fee
     books.value -= lot.value
     books.slots -= 1
     books.trips += 1

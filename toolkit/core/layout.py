@@ -30,7 +30,8 @@ TRIP = np.dtype(
         ("quantity", np.float64),
         ("cost", np.int64),  # money without fees
         ("profit", np.int64),  # after fees
-        ("fees", np.int64),
+        ("entry_fee", np.int64),
+        ("exit_fee", np.int64),
         ("reason", np.int64),
     ]
 )

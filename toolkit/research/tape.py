@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.core.batch import IndicatorArrays, decisions, indicators
+from toolkit.core.batch import IndicatorArrays, indicators
 from toolkit.core.costs import Costs
-from toolkit.core.layout import Decisions, Floats, Ints, Market
+from toolkit.core.layout import Floats, Ints, Market
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Bars = MarketTable | str | Path  # or a pandas DataFrame
-MINUTES_OF_A_SESSION, SESSIONS_A_YEAR, DAY = 390, 252, 86_400.0
+SESSIONS_A_YEAR, SESSION, DAY = 252, 390 * 60.0, 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +40,8 @@ class Tape:
 
     @property
     def periods_per_year(self) -> float:
-        """Bars in a year: 252 sessions of 390 minutes, or every minute where crypto is traded."""
-        if any(is_crypto(symbol) for symbol in self.symbols):
-            return 365.0 * DAY / self.timeframe
-        if self.timeframe >= DAY:
-            return SESSIONS_A_YEAR * DAY / self.timeframe
-        return SESSIONS_A_YEAR * MINUTES_OF_A_SESSION * 60.0 / self.timeframe
+        """Bars in a year of trading."""
+        return trading_year(self.symbols, self.timeframe) / self.timeframe
 
     def prices(self, symbol: str) -> tuple[Floats, Floats, Floats]:
         """Return (high, low, close) of one symbol."""
@@ -76,17 +73,16 @@ class Tape:
         high, low, close = self.prices(symbol)
         return indicators(high, low, close, parameters)
 
-    def decisions(self, parameters: Parameters) -> Decisions:
-        """Compute what the strategy says at every event."""
-        size = len(self.market.time)
-        entry, exit_ = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-        atr = np.full(size, np.nan)
-        for symbol, at in self.events.items():
-            high, low, close = self.prices(symbol)
-            values = indicators(high, low, close, parameters)
-            entry[at], exit_[at] = decisions(close, values, parameters)
-            atr[at] = values.atr
-        return Decisions(entry, exit_, atr)
+
+def trading_year(symbols: Iterable[str], timeframe: float) -> float:
+    """Return the seconds of a year in which bars are made.
+
+    Every minute of 365 days where crypto is among the symbols, else 252 sessions of 390 minutes,
+    each of which counts as a day where bars last a day or longer.
+    """
+    if any(is_crypto(symbol) for symbol in symbols):
+        return 365.0 * DAY
+    return SESSIONS_A_YEAR * (DAY if timeframe >= DAY else SESSION)
 
 
 def tape_of(bars: pd.DataFrame | Bars) -> Tape:

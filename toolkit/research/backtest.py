@@ -1,0 +1,234 @@
+"""One run of the strategy over recorded bars, and everything there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.core.costs import Costs
+from toolkit.core.execution import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
+from toolkit.core.kernel import Kernel, Outcome
+from toolkit.core.layout import SIGNAL, Rules
+from toolkit.core.parameters import Parameters
+from toolkit.core.portfolio import dollars
+from toolkit.core.report import trade_dict
+from toolkit.core.types import Reason, RoundTrip, exact
+from toolkit.errors import ConfigError
+from toolkit.research.inputs import checked_capital, parameters_from, warm_up_bars
+from toolkit.research.scoring import Score, score
+from toolkit.research.signals import Signals
+from toolkit.research.tape import Bars, Tape, tape_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import vectorbt
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REASONS = {
+    STOP_LOSS: Reason.STOP_LOSS,
+    TRAILING_STOP: Reason.TRAILING_STOP,
+    TAKE_PROFIT: Reason.TAKE_PROFIT,
+    SIGNAL: Reason.SIGNAL,
+}
+Plotter = Callable[["BacktestRun", str | None], Any]
+
+
+def backtest(
+    bars: pd.DataFrame | Bars,
+    parameters: Parameters | Mapping[str, Any] | None = None,
+    *,
+    capital: float = 10_000.0,
+    costs: Costs | None = None,
+) -> BacktestRun:
+    """Trade recorded bars by the rules of docs/execution.md, all symbols from one capital.
+
+    `bars` is a DataFrame, a file (.parquet, .csv, .feather) or a MarketTable; quotes and trades
+    are built into bars first. `capital` in dollars. Raises DataError and ConfigError.
+    """
+    chosen, costs = parameters_from(parameters), costs or Costs()
+    capital = checked_capital(capital)
+    tape = tape_of(bars)
+    kernel = Kernel(tape.market, fee_bps=tape.fee_bps(costs))
+    rules = Rules.of(chosen.risk, slippage_bps=costs.slippage_bps)
+    outcome = kernel.run(Signals(tape).decisions(chosen), rules, capital=capital)
+    measured = score(outcome, capital=capital, periods_per_year=tape.periods_per_year)
+    return BacktestRun(
+        parameters=chosen,
+        capital=capital,
+        costs=costs,
+        tape=tape,
+        outcome=outcome,
+        score=measured,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BacktestRun:
+    """A finished run. `plotter` draws it; `tk.backtest` brings one along."""
+
+    parameters: Parameters
+    capital: float
+    costs: Costs
+    tape: Tape
+    outcome: Outcome
+    score: Score
+    plotter: Plotter | None = field(default=None)
+
+    @cached_property
+    def round_trips(self) -> tuple[RoundTrip, ...]:
+        """The closed positions in the order in which they closed."""
+        times = self.tape.market.time
+        return tuple(
+            RoundTrip(
+                symbol=self.tape.symbols[trip["symbol"]],
+                entry_time=_time(times[trip["entry"]]),
+                entry_price=float(trip["entry_price"]),
+                exit_time=_time(times[trip["exit"]]),
+                exit_price=float(trip["exit_price"]),
+                quantity=exact(trip["quantity"]),
+                pnl=dollars(int(trip["profit"])),
+                return_percent=_percent(trip),
+                fees=dollars(int(trip["entry_fee"] + trip["exit_fee"])),
+                exit_reason=REASONS[int(trip["reason"])],
+            )
+            for trip in self.outcome.trips
+        )
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """The round trips as a table: times in UTC, `pnl` and `fees` in dollars."""
+        import pandas as pd
+
+        names = list(trade_dict(_EXAMPLE))
+        frame = pd.DataFrame([trade_dict(trip) for trip in self.round_trips], columns=names)
+        for name in ("entry_time", "exit_time"):
+            times = [getattr(trip, name) for trip in self.round_trips]
+            frame[name] = pd.to_datetime(times, utc=True).as_unit("us")
+        numbers = ["entry_price", "exit_price", "quantity", "pnl", "return_percent", "fees"]
+        return frame.astype(dict.fromkeys(numbers, np.float64))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{"trades": [...]}` as JSON-ready values, the same as a replay prints."""
+        return {"trades": [trade_dict(trip) for trip in self.round_trips]}
+
+    @cached_property
+    def equity(self) -> pd.Series[float]:
+        """Dollars at each timestamp, open positions at their last close."""
+        import pandas as pd
+
+        index = pd.DatetimeIndex(self.tape.frame["timestamp"].iloc[self.tape.steps()])
+        return pd.Series(self.outcome.equity, index=index.rename("timestamp"), name="equity")
+
+    def stats(self) -> dict[str, Any]:
+        """Return the figures of the run: see `research.scoring.METRICS`, with span and equity.
+
+        Ratios without trades are NaN; the Sharpe ratio is annualised.
+        """
+        times = self.tape.market.time
+        return {
+            "start": _time(times[0]),
+            "end": _time(times[-1]),
+            "bars": len(times),
+            "symbols": ", ".join(self.tape.symbols),
+            "start_equity": self.capital,
+            "end_equity": float(self.outcome.equity[-1]),
+            **self.score.metrics,
+            "open_positions": int(np.count_nonzero(self.outcome.lots["value"])),
+        }
+
+    @property
+    def note(self) -> str:
+        """Say why there are no trades; empty where there are some."""
+        if len(self.outcome.trips):
+            return ""
+        needed = warm_up_bars(self.parameters)
+        most = max(len(events) for events in self.tape.events.values())
+        if most < needed:
+            return f"no trades: the indicators need {needed} bars, {most} are there"
+        if np.any(self.outcome.lots["value"]):
+            return "no trade has closed; a position is open at the end"
+        return "no trades: the conditions never led to a position that closed"
+
+    def bars(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return the bars of one symbol, by default the first; raises ConfigError."""
+        name = self.tape.known(symbol or self.tape.symbols[0])
+        return self.tape.frame.iloc[self.tape.events[name]].reset_index(drop=True)
+
+    def indicators(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return the indicators of one symbol by timestamp, by default the first symbol."""
+        import pandas as pd
+
+        name = self.tape.known(symbol or self.tape.symbols[0])
+        values = self.tape.indicators(name, self.parameters)
+        columns = {field: getattr(values, field) for field in values.__dataclass_fields__}
+        return pd.DataFrame(columns, index=pd.DatetimeIndex(self.bars(name)["timestamp"]))
+
+    @cached_property
+    def portfolio(self) -> vectorbt.Portfolio:
+        """The run as a vectorbt Portfolio, made of our own orders; needs the extra `backtest`."""
+        from toolkit.research.portfolio import portfolio_of
+
+        return portfolio_of(self)
+
+    def plot(self, symbol: str | None = None) -> Any:
+        """Draw candles, trades and equity of one symbol, by default the first."""
+        if self.plotter is None:
+            raise ConfigError(
+                "this run has no plotter; use tk.backtest or dataclasses.replace",
+                field="plotter",
+                allowed="a function of (run, symbol)",
+            )
+        return self.plotter(self, self.tape.known(symbol or self.tape.symbols[0]))
+
+    def __repr__(self) -> str:
+        m = self.score.metrics
+        return (
+            f"<BacktestRun {', '.join(self.tape.symbols)}: {m['trades']} trades,"
+            f" return {m['total_return_percent']:.2f} %, Sharpe {m['sharpe']:.2f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name.replace('_', ' '))}</th>"
+            f"<td style='text-align:right'>{escape(_shown(value))}</td></tr>"
+            for name, value in self.stats().items()
+        )
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<table>{rows}</table>{note}"
+
+
+def _time(microseconds: np.int64) -> datetime:
+    return EPOCH + timedelta(microseconds=int(microseconds))
+
+
+def _percent(trip: np.void) -> float:
+    cost = float(trip["cost"])
+    return 100.0 * float(trip["profit"]) / cost if cost else 0.0
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, float):
+        return "\N{EN DASH}" if np.isnan(value) else f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+_EXAMPLE = RoundTrip(
+    symbol="",
+    entry_time=EPOCH,
+    entry_price=0.0,
+    exit_time=EPOCH,
+    exit_price=0.0,
+    quantity=exact(0.0),
+    pnl=dollars(0),
+    return_percent=0.0,
+    fees=dollars(0),
+    exit_reason=Reason.SIGNAL,
+)
