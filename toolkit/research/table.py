@@ -1,0 +1,219 @@
+"""The results of a sweep: what was tried, which was best, and whether that means anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from toolkit.core.costs import Costs
+from toolkit.core.layout import Bools, Floats, Ints
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError, DataError
+from toolkit.research.grid import Grid
+from toolkit.research.overfitting import (
+    cross_validate,
+    expected_maximum,
+    probabilistic_sharpe,
+    sharpe_ratios,
+)
+from toolkit.research.scoring import METRICS, Moments
+from toolkit.research.verdict import OutOfSample, Overfitting, Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCKS = 12
+IN_SAMPLE_BLOCKS = 8
+LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
+HeatmapPlotter = Callable[["SweepTable", str, str, str], Any]
+
+
+class Results(NamedTuple):
+    """One row per set of the grid; rows that are not `done` hold nothing yet."""
+
+    done: Bools
+    metrics: Floats
+    moments: Floats
+    blocks: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SweepTable:
+    """The sets that were run. `plotter` draws heatmaps; `tk.sweep` brings one along."""
+
+    grid: Grid
+    results: Results
+    block_counts: Ints
+    periods_per_year: float
+    capital: float
+    costs: Costs
+    source: str
+    plotter: HeatmapPlotter | None = field(default=None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the sweep was stopped before all sets were run."""
+        return not bool(self.results.done.all())
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per set, by its number: parameters under full names, then the metrics."""
+        import pandas as pd
+
+        numbers = np.flatnonzero(self.results.done)
+        values = pd.DataFrame([self.grid.values(n) for n in numbers.tolist()], index=numbers)
+        metrics = pd.DataFrame(self.results.metrics[numbers], index=numbers, columns=METRICS)
+        frame = values.join(metrics.astype({"trades": np.int64}))
+        frame.index.name = "set"
+        return frame
+
+    def best(self, metric: str = "sharpe") -> Parameters:
+        """Return the set with the best value of a metric; `verdict` says what it is worth.
+
+        Raises ConfigError for an unknown metric, DataError where no set has a value.
+        """
+        return self.grid.parameters(self._best(metric))
+
+    def _best(self, metric: str) -> int:
+        values = self.results.metrics[:, METRICS.index(_known_metric(metric))]
+        values = -values if metric in LOWER_IS_BETTER else values
+        traded = self.results.metrics[:, METRICS.index("trades")] > 0
+        values = np.where(traded & ~np.isnan(values), values, -np.inf)
+        if not traded.any():
+            raise DataError(
+                "no set of the sweep closed a trade; take more bars or looser conditions",
+                field="trades",
+                allowed="at least one",
+            )
+        return int(values.argmax())
+
+    def pivot(self, x: str, y: str, value: str = "sharpe") -> pd.DataFrame:
+        """Return a metric by two parameters, the mean over all others; raises ConfigError."""
+        columns, index = self._axis(x), self._axis(y)
+        if columns == index:
+            raise ConfigError(
+                f"x and y are both {columns}; allowed: two different parameters",
+                field="y",
+                value=y,
+                allowed=[name for name in self.grid.axes if name != columns],
+            )
+        return self.frame.pivot_table(
+            index=index, columns=columns, values=_known_metric(value), aggfunc="mean", dropna=False
+        )
+
+    def heatmap(self, x: str | None = None, y: str | None = None, value: str = "sharpe") -> Any:
+        """Draw a metric over two parameters, by default the first two of the grid."""
+        names = list(self.grid.axes)
+        if self.plotter is None or len(names) < 2:
+            raise ConfigError(
+                f"a heatmap needs tk.sweep over at least two parameters, not {', '.join(names)}",
+                field="grid",
+                value=names,
+                allowed="two parameters or more",
+            )
+        across = self._axis(x) if x else next(n for n in names if n != (y and self._axis(y)))
+        up = self._axis(y) if y else next(n for n in names if n != across)
+        return self.plotter(self, across, up, _known_metric(value))
+
+    def overfitting(self) -> Overfitting:
+        """Return what the best Sharpe ratio is worth, given all that was tried."""
+        return self.verdict().overfitting
+
+    def verdict(self, parameters: Parameters | Mapping[str, Any] | None = None) -> Verdict:
+        """Say whether the sweep supports a set, by default its best; raises ConfigError."""
+        number = self._best("sharpe") if parameters is None else self._number(parameters)
+        done, moments = self.results.done, self._moments(number)
+        year = math.sqrt(self.periods_per_year)
+        trials = np.nan_to_num(self.results.metrics[done, METRICS.index("sharpe")]) / year
+        luck = expected_maximum(trials)
+        validation = cross_validate(self.results.blocks[done], self.block_counts)
+        return judge(
+            Overfitting(
+                trials=int(done.sum()),
+                sharpe=moments.sharpe * year,
+                sharpe_by_luck=luck * year,
+                deflated_sharpe=probabilistic_sharpe(moments, luck),
+                pbo=validation.pbo,
+                loss_probability=validation.loss_probability,
+                out_of_sample=self._out_of_sample(),
+            ),
+            parameters=self.grid.parameters(number),
+            trades=int(self.results.metrics[number, METRICS.index("trades")]),
+        )
+
+    def _moments(self, number: int) -> Moments:
+        periods, *others = self.results.moments[number].tolist()
+        return Moments(int(periods), *others)
+
+    def _out_of_sample(self) -> OutOfSample:
+        """Choose on the first eight of twelve blocks of time, look at the last four."""
+        first = np.zeros((1, BLOCKS))
+        first[0, :IN_SAMPLE_BLOCKS] = 1.0
+        numbers = np.flatnonzero(self.results.done)
+        blocks, counts = self.results.blocks[numbers], self.block_counts
+        year = math.sqrt(self.periods_per_year)
+        if counts.min() < 2:
+            return OutOfSample(parameters=None, in_sample_sharpe=math.nan, sharpe=math.nan)
+        before = sharpe_ratios(blocks, counts, first)[0]
+        after = sharpe_ratios(blocks, counts, 1.0 - first)[0]
+        best = int(before.argmax())
+        return OutOfSample(
+            parameters=self.grid.parameters(int(numbers[best])),
+            in_sample_sharpe=float(before[best]) * year,
+            sharpe=float(after[best]) * year,
+        )
+
+    def _number(self, parameters: Parameters | Mapping[str, Any]) -> int:
+        if isinstance(parameters, Parameters):
+            wanted = parameters
+        else:
+            wanted = self.grid.base.replace(parameters)
+        strange = [n for n in self.grid.base.difference(wanted) if n not in self.grid.axes]
+        number, done = 0, self.results.done
+        for name, values in self.grid.axes.items():
+            if wanted[name] not in values:
+                strange.append(name)
+                continue
+            number = number * len(values) + values.index(wanted[name])
+        if strange or not done[number]:
+            raise ConfigError(
+                f"this sweep did not run that set; it differs in {', '.join(strange) or 'none'}",
+                field=strange[0] if strange else "parameters",
+                allowed={name: list(values) for name, values in self.grid.axes.items()},
+            )
+        return number
+
+    def _axis(self, name: str) -> str:
+        full = Parameters.info(name).name
+        if full not in self.grid.axes:
+            raise ConfigError(
+                f"{full} was not swept; allowed: {', '.join(self.grid.axes)}",
+                field=full,
+                allowed=list(self.grid.axes),
+            )
+        return full
+
+    def __repr__(self) -> str:
+        done, size = int(self.results.done.sum()), self.grid.size
+        state = f", interrupted after {done}" if self.interrupted else ""
+        return f"<SweepTable of {self.source}: {size} sets of {', '.join(self.grid.axes)}{state}>"
+
+    def _repr_html_(self) -> str:
+        html = self.frame.sort_values("sharpe", ascending=False).head(10).to_html()
+        return f"<p>{self!r}</p>".replace("<Sweep", "&lt;Sweep").replace("></p>", "&gt;</p>") + html
+
+
+def _known_metric(metric: str) -> str:
+    if metric not in METRICS:
+        raise ConfigError(
+            f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
+            field="metric",
+            value=repr(metric),
+            allowed=list(METRICS),
+        )
+    return metric

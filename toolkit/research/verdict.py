@@ -1,0 +1,94 @@
+"""The verdict on a tuned set of parameters, in one plain sentence with its reasons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from toolkit.core.parameters import Parameters
+
+CONFIDENCE = 0.95
+MIN_TRADES = 30
+MAX_LOSS_PROBABILITY = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfSample:
+    """The set that was best in the first two thirds of time, and what it did in the last third.
+
+    Sharpe ratios are annualised; NaN and None where there are too few bars.
+    """
+
+    parameters: Parameters | None
+    in_sample_sharpe: float
+    sharpe: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overfitting:
+    """What a Sharpe ratio is worth after `trials`; Sharpe ratios annualised, the rest fractions.
+
+    `sharpe_by_luck` is the best that so many trials without skill are expected to show;
+    `deflated_sharpe` the probability that the true ratio is above it; `pbo` the probability that
+    the best set of one half of time is below the median in the other; `loss_probability` that it
+    loses there.
+    """
+
+    trials: int
+    sharpe: float
+    sharpe_by_luck: float
+    deflated_sharpe: float
+    pbo: float
+    loss_probability: float
+    out_of_sample: OutOfSample
+
+    @property
+    def sentence(self) -> str:
+        """The result in plain words."""
+        if math.isnan(self.sharpe):
+            return f"No evidence: after {self.trials} trials the chosen set has no returns."
+        what = f"its Sharpe ratio is {self.sharpe:.2f}"
+        luck = f"luck alone would give about {self.sharpe_by_luck:.2f} in {self.trials} trials"
+        sure = f"skill is {self.deflated_sharpe:.0%} probable"
+        return f"{what[0].upper()}{what[1:]}; {luck}; {sure}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the data supports `parameters`, and why; `reasons` are plain sentences."""
+
+    parameters: Parameters
+    supported: bool
+    reasons: tuple[str, ...]
+    overfitting: Overfitting
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        if self.supported:
+            return "The data supports this set: " + self.overfitting.sentence
+        return "No evidence for this set: " + "; ".join(self.reasons) + "."
+
+
+def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> Verdict:
+    """Weigh the evidence: any reason against a set means that it is not supported."""
+    o, against = overfitting, []
+    if trades < MIN_TRADES:
+        against.append(f"only {trades} trades, and fewer than {MIN_TRADES} say little")
+    if not o.deflated_sharpe >= CONFIDENCE:
+        against.append(
+            f"after {o.trials} trials skill is {o.deflated_sharpe:.0%} probable,"
+            f" and {CONFIDENCE:.0%} is the least"
+        )
+    if not o.out_of_sample.sharpe > 0.0:
+        against.append("the set that was best in the first two thirds earned nothing in the last")
+    if o.loss_probability > MAX_LOSS_PROBABILITY:
+        against.append(
+            f"what is best in one half of time loses in the other {o.loss_probability:.0%} of times"
+        )
+    return Verdict(
+        parameters=parameters,
+        supported=not against,
+        reasons=tuple(against) or (o.sentence,),
+        overfitting=o,
+    )
