@@ -175,6 +175,11 @@ def _popen(
         raise ConfigError(f"cannot start {command[0]}: {error}", command=command[0]) from error
 
 
+def run_foreground(command: Sequence[str]) -> int:
+    """Run a command on this terminal and return its exit code."""
+    return subprocess.call(command)
+
+
 def process_started() -> float:
     """When this process was created, in epoch seconds."""
     import psutil

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +13,7 @@ import typer
 from toolkit.cli import console
 from toolkit.config import Settings
 from toolkit.errors import ConfigError
-from toolkit.runtime import new_event_loop
+from toolkit.runtime import new_event_loop, run_foreground
 from toolkit.session.build import checked_capital, checked_symbols
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
 from toolkit.session.registry import Registry
@@ -107,8 +105,7 @@ def lab(
         if directory:
             raise ConfigError(f"{directory} is no folder", field="directory")
         chosen = Path()
-    command = [sys.executable, "-m", "jupyterlab", str(chosen)]
-    return subprocess.call(command, env=dict(os.environ))
+    return run_foreground([sys.executable, "-m", "jupyterlab", str(chosen)])
 
 
 def _require(module: str, extra: str) -> None:

@@ -29,17 +29,18 @@ def read_file(path: Path) -> pd.DataFrame:
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed)
     try:
         return reader(path)
-    except pd.errors.EmptyDataError as error:
-        what = f"{path.name} is empty; it needs a line of column names and rows below it"
-        raise DataError(what, field="file", value=str(path), allowed="rows") from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        what = f"{path.name} cannot be read as {path.suffix.lower()} ({error}); check path and file"
+        what = f"{path.name} cannot be read as {path.suffix.lower()}: {error}; check path and file"
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed) from error
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import csv
 
-    # Read as text, the tickers NA and TRUE stay tickers; other columns keep every digit.
-    as_text = dict.fromkeys(("symbol", "Symbol", "SYMBOL"), str)
-    return pd.read_csv(path, converters=as_text, float_precision="round_trip", low_memory=False)
+    # Told to be text, the tickers TRUE and 700 stay tickers.
+    text = dict.fromkeys(("symbol", "Symbol", "SYMBOL"), pa.string())
+    frame: pd.DataFrame = csv.read_csv(
+        path, convert_options=csv.ConvertOptions(column_types=text)
+    ).to_pandas()
+    return frame

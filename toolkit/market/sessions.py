@@ -13,6 +13,7 @@ from toolkit.market.holidays import SATURDAY, closes_early, is_holiday
 NEW_YORK = ZoneInfo("America/New_York")
 _OPEN, _CLOSE, _EARLY_CLOSE = time(9, 30), time(16), time(13)
 _DAY = timedelta(days=1)
+_SUMMER_TIME = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def missing_bars(symbol: str, *, after: datetime, before: datetime, step: timede
         return 0
     if is_crypto(symbol):
         return (before - after) // step - 1
+    if step == _DAY:
+        return _days_between(after + step, before)
     return sum(
         _slots_in(session, after=after, before=before, step=step)
         for session in sessions_between(after, before)
@@ -78,3 +81,10 @@ def _slots_in(session: Session, *, after: datetime, before: datetime, step: time
     first = max(1, (session.open - after) // step)
     last = min((before - after) // step - 1, -((after - session.close) // step) - 1)
     return max(0, last - first + 1)
+
+
+def _days_between(start: datetime, end: datetime) -> int:
+    """Count whole sessions, give or take the hour by which summer time moves a day's stamp."""
+    start, end = start - _SUMMER_TIME, end + _SUMMER_TIME
+    found = sessions_between(start, end)
+    return sum(session.open >= start and session.close <= end for session in found)

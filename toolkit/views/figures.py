@@ -229,28 +229,18 @@ def _fills(plot: Any, source: Any) -> None:
 
 
 def _last_price(plot: Any, bars: Any) -> None:
-    from bokeh.models import CustomJS, HTMLLabel, Span
+    from bokeh.models import CustomJS, Span
 
-    rule = Span(dimension="width", line_dash="dotted", location=0, visible=False, syncable=False)
-    tag = HTMLLabel(
-        x=0,
-        x_units="screen",
-        y=0,
-        text="",
-        visible=False,
+    close = bars.data["close"]
+    rule = Span(
+        dimension="width",
+        line_dash="dotted",
+        location=close[-1] if close else 0,
+        visible=bool(close),
         syncable=False,
-        text_font=FONT,
-        text_font_size="11px",
-        text_baseline="middle",
-        padding=4,
-        name="last_price",
     )
     plot.add_layout(role(rule, line_color="muted"))
-    plot.add_layout(role(tag, text_color="surface", background_fill_color="text"))
-    code = CustomJS(args={"bars": bars, "line": rule, "tag": tag, "plot": plot}, code=scripts.LAST_PRICE)
-    _on_data(bars, code)
-    for size in ("inner_height", "inner_width"):
-        plot.js_on_change(size, code)
+    _on_data(bars, CustomJS(args={"bars": bars, "line": rule}, code=scripts.LAST_PRICE))
 
 
 def _legend(sources: ChartSources, plots: tuple[Any, ...]) -> Any:

@@ -79,16 +79,8 @@ legend.setv({text: `<span class="when">${when} UTC</span>` +
   item("EMA", ema[i], digits, "ema") + item("%K", k[i], 1, "fast") + item("%D", d[i], 1, "slow")})
 """
 
-# The line and the tag on the axis at the newest price.
 LAST_PRICE = """
-const {open, close} = bars.data
+const {close} = bars.data
 const n = close.length
-if (n == 0) { line.setv({visible: false}); tag.setv({visible: false}); return }
-const price = close[n - 1]
-const digits = Math.abs(price) >= 1 ? 2 : 6
-const text = price.toLocaleString("en-US",
-  {minimumFractionDigits: digits, maximumFractionDigits: digits})
-line.setv({location: price, visible: true})
-if (plot.properties.inner_width.is_unset) return
-tag.setv({x: plot.inner_width + 2, y: price, text: text, visible: true})
+line.setv(n == 0 ? {visible: false} : {location: close[n - 1], visible: true})
 """

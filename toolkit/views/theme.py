@@ -31,6 +31,8 @@ class Theme:
     down: str
     buy: str
     sell: str
+    gain: str
+    loss: str
     ema: str
     fast: str
     slow: str
@@ -57,6 +59,8 @@ LIGHT = Theme(
     down="#b8401f",
     buy="#0a5f55",
     sell="#6f210c",
+    gain="#0b7468",
+    loss="#b23614",
     ema="#7052c8",
     fast="#2460c8",
     slow="#b07800",
@@ -78,6 +82,8 @@ DARK = Theme(
     down="#d9582f",
     buy="#b8fff1",
     sell="#ffb394",
+    gain="#62cdbb",
+    loss="#f2794e",
     ema="#b39dff",
     fast="#6ea3ff",
     slow="#e6b450",

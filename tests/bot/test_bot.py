@@ -1,0 +1,194 @@
+"""The bot: what it publishes, what commands do, and that nothing stops it silently."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.bot.scripted import scripted_bot
+from tests.core.markets import bar, random_bars
+from toolkit.bot.events import BotState, Health, ParametersChanged, Performance, Problem
+from toolkit.broker.simulated import SimulatedBroker
+from toolkit.core.parameters import Parameters
+from toolkit.core.types import (
+    Account,
+    Bar,
+    Evaluation,
+    Fill,
+    Order,
+    Position,
+    Quote,
+    RoundTrip,
+    Signal,
+)
+from toolkit.errors import ConfigError, DataError, OrderRejected
+
+BARS = [replace(b, volume=1.0) for b in random_bars(1, symbols=["AAPL"], count=400)]
+
+
+def of(kind, events):
+    return [event for event in events if type(event) is kind]
+
+
+async def test_a_run_publishes_every_kind_of_event_and_ends_finished():
+    quote = Quote(symbol="AAPL", timestamp=BARS[0].timestamp, bid=99.0, ask=101.0)
+    forming = replace(BARS[0], final=False)
+    bot, events = scripted_bot([quote, forming, *BARS])
+    await bot.run()
+    for kind in (Bar, Quote, Evaluation, Signal, Order, Fill, RoundTrip, Position, Account):
+        assert of(kind, events), kind
+    assert of(Performance, events)
+    assert of(Health, events)[-1].state is BotState.FINISHED
+    assert len(of(Evaluation, events)) == len(BARS)
+
+
+async def test_orders_fills_and_books_tell_one_story():
+    bot, events = scripted_bot(BARS)
+    await bot.run()
+    trips, account = of(RoundTrip, events), of(Account, events)[-1]
+    assert account.realised_pnl == sum(trip.pnl for trip in trips)
+    assert bot.performance().trades == len(trips)
+    for position in bot.broker.positions():
+        assert bot.engine.portfolio.quantity(position.symbol) == position.quantity
+
+
+async def test_a_closed_position_is_published_with_quantity_zero():
+    bot, events = scripted_bot(BARS)
+    await bot.run()
+    closed = [p for p in of(Position, events) if not p.quantity]
+    assert len(closed) == len(of(RoundTrip, events))
+
+
+async def test_history_warms_up_and_is_not_traded():
+    bot, events = scripted_bot(BARS[200:], history=BARS[:200])
+    await bot.run()
+    first = of(Evaluation, events)[0]
+    assert first.bar == BARS[199]  # the snapshot at the start
+    assert of(Evaluation, events)[1].indicators.rsi > 0
+    assert min(order.submitted_at for order in of(Order, events)) >= BARS[200].timestamp
+
+
+async def test_parameters_change_between_bars_and_are_confirmed():
+    async def change():
+        result = await bot.command("set_parameters", {"values": {"ema_period": 20}}, who="ada")
+        assert result.new == {"ema.ema_period": 20}
+
+    bot, events = scripted_bot([*BARS[:100], change, *BARS[100:]])
+    await bot.run()
+    (event,) = [e for e in of(ParametersChanged, events) if e.who == "ada"]
+    assert event.old == {"ema.ema_period": 9}
+    assert event.parameters["ema.ema_period"] == 20
+    assert bot.engine.parameters.ema.ema_period == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("fly", {}, "known are: flatten"),
+        ("set_parameters", {"values": {"ema_period": 0}}, "whole numbers from 1 to 500"),
+        ("set_parameters", {"values": {"nonsense": 1}}, "is no parameter"),
+        ("set_parameters", {"values": 7}, "takes values"),
+        ("get_history", {"limit": 10}, "takes a symbol"),
+        ("get_history", {"symbol": "AAPL", "limit": 0}, "1 to 1000"),
+        ("flatten", {"symbols": "AAPL"}, "list of symbols"),
+    ],
+)
+async def test_a_wrong_command_says_what_is_allowed(name, args, words):
+    bot, _ = scripted_bot([])
+    with pytest.raises(ConfigError, match=words):
+        await bot.command(name, args, who="test")
+
+
+async def test_an_unknown_symbol_is_named_with_the_known_ones():
+    bot, _ = scripted_bot([])
+    with pytest.raises(DataError, match="known symbols: AAPL"):
+        await bot.command("get_history", {"symbol": "TSLA"}, who="test")
+
+
+async def test_paused_takes_no_entries_until_it_is_started_again():
+    async def pause():
+        await bot.command("stop", {}, who="ada")
+
+    async def resume():
+        await bot.command("start", {}, who="ada")
+
+    bot, events = scripted_bot([pause, *BARS[:300], resume, *BARS[300:]])
+    await bot.run()
+    assert [h.state for h in of(Health, events) if h.reason == "entries stopped by ada"]
+    assert of(Order, events)
+    assert min(o.submitted_at for o in of(Order, events)) >= BARS[300].timestamp
+
+
+async def test_a_bad_bar_is_a_problem_and_the_bot_goes_on():
+    bad = replace(BARS[5], close=float("nan"))
+    bot, events = scripted_bot([*BARS[:5], bad, *BARS[5:]])
+    await bot.run()
+    (problem,) = of(Problem, events)
+    assert (problem.code, problem.symbol) == ("data_error", "AAPL")
+    assert "close is nan" in problem.message
+    assert bot.ledger.bars == len(BARS)
+
+
+class _Refusing(SimulatedBroker):
+    async def submit(self, request):
+        raise OrderRejected("no such luck", symbol=request.symbol)
+
+
+async def test_a_refused_order_is_published_and_forgotten():
+    bot, events = scripted_bot(BARS, broker=_Refusing())
+    await bot.run()
+    assert {p.code for p in of(Problem, events)} == {"order_rejected"}
+    assert not of(Fill, events)
+    assert bot.state is BotState.FINISHED
+
+
+class _Faulty(SimulatedBroker):
+    def on_bar(self, bar):
+        if bar.timestamp == BARS[50].timestamp:
+            raise RuntimeError("boom")
+        super().on_bar(bar)
+
+
+async def test_an_unexpected_error_closes_the_gate_and_is_published():
+    bot, events = scripted_bot(BARS, broker=_Faulty())
+    await bot.run()
+    (problem,) = of(Problem, events)
+    assert (problem.code, "boom" in problem.message) == ("internal_error", True)
+    entries = [o for o in of(Order, events) if o.side.value == "buy"]
+    assert all(o.submitted_at < BARS[50].timestamp for o in entries)
+    assert bot.state is BotState.FINISHED
+    assert bot.ledger.bars == len(BARS) - 1
+
+
+async def test_a_market_that_fails_ends_the_bot_with_its_reason():
+    async def fail():
+        raise DataError("the line is dead")
+
+    bot, _ = scripted_bot([*BARS[:3], fail])
+    with pytest.raises(DataError):
+        await bot.run()
+    assert (bot.state, bot.health().reason) == (BotState.FAILED, "the line is dead")
+
+
+async def test_flatten_closes_at_the_next_open():
+    async def flatten():
+        if bot.engine.portfolio.holdings:
+            await bot.command("flatten", {}, who="ada")
+            flattened.append(True)
+
+    flattened: list[bool] = []
+    wide = Parameters().replace(stop_loss=0, take_profit=0, trailing_stop=0)
+    last = BARS[-1]
+    after = bar(1000, last.close, last.close, last.close, last.close)
+    bot, events = scripted_bot([*BARS, flatten, after], parameters=wide)
+    await bot.run()
+    assert flattened
+    assert [t.exit_reason.value for t in of(RoundTrip, events)] == ["flatten"]
+
+
+async def test_the_snapshot_tells_a_newcomer_everything():
+    bot, _ = scripted_bot(BARS)
+    await bot.run()
+    kinds = {type(event) for event in bot.snapshot()}
+    assert {Health, ParametersChanged, Evaluation, Account, Performance} <= kinds

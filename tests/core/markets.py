@@ -1,0 +1,83 @@
+"""Small markets for tests: bars by hand, bars at random, and an engine driven through them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from toolkit.core.costs import Costs
+from toolkit.core.engine import Engine
+from toolkit.core.matching import MatchingBook
+from toolkit.core.parameters import Parameters
+from toolkit.core.report import trade_dict
+from toolkit.core.types import Bar
+
+START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
+
+
+def minute(number: int) -> datetime:
+    return START + timedelta(minutes=number)
+
+
+def bar(
+    number: int, open_: float, high: float, low: float, close: float, *, symbol: str = "AAPL"
+) -> Bar:
+    return Bar(
+        symbol=symbol, timestamp=minute(number), open=open_, high=high, low=low, close=close
+    )
+
+
+def random_bars(
+    seed: int, *, symbols: Sequence[str] = ("AAPL", "BTC/USD"), count: int = 300
+) -> list[Bar]:
+    """A random walk with missing minutes, flat stretches and jumps, in the order of a feed."""
+    rng = random.Random(seed)
+    prices = {symbol: 100.0 * (i + 1) for i, symbol in enumerate(symbols)}
+    bars = []
+    for number in range(count):
+        for symbol in sorted(symbols):
+            if rng.random() < 0.1:
+                continue
+            bars.append(_step(rng, number, symbol, prices))
+    return bars
+
+
+def _step(rng: random.Random, number: int, symbol: str, prices: dict[str, float]) -> Bar:
+    start = prices[symbol] * (1 + (rng.gauss(0, 0.01) if rng.random() < 0.03 else 0))
+    if rng.random() < 0.15:
+        return bar(number, start, start, start, start, symbol=symbol)
+    points = [start * (1 + rng.gauss(0, 0.0015)) for _ in range(4)]
+    path = [round(p, 2) for p in (start, *points)]
+    prices[symbol] = path[-1]
+    return bar(number, path[0], max(path), min(path), path[-1], symbol=symbol)
+
+
+def drive(
+    bars: Iterable[Bar],
+    parameters: Parameters,
+    *,
+    symbols: Sequence[str],
+    capital: float = 10_000.0,
+    costs: Costs | None = None,
+) -> list[dict[str, Any]]:
+    """Run engine and matching book over bars, without any shell; returns the trades."""
+    engine = Engine(symbols=symbols, parameters=parameters, capital=capital)
+    book = MatchingBook(cash=capital, costs=costs or Costs())
+    trades = []
+    for item in bars:
+        for update in book.on_bar(item):
+            trip = engine.on_update(update)
+            if trip:
+                trades.append(trade_dict(trip))
+        request = engine.on_bar(item).request
+        if request:
+            engine.on_update(book.submit(request))
+    return trades
+
+
+def rows(bars: Iterable[Bar]) -> list[dict[str, Any]]:
+    """Bars as the oracle takes them."""
+    names = ("symbol", "timestamp", "open", "high", "low", "close")
+    return [{name: getattr(item, name) for name in names} for item in bars]

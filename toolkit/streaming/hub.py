@@ -1,0 +1,276 @@
+"""The hub: numbers messages, keeps what must not be lost, and fills one mailbox per client.
+
+Pure and synchronous: no sockets, no tasks, no locks. All calls come from one event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from toolkit.bot.events import Event
+from toolkit.errors import ConfigError
+from toolkit.streaming.frames import Frame, control, event_text, gap
+from toolkit.streaming.interest import Interest
+from toolkit.streaming.mailbox import Counters, Mailbox
+from toolkit.streaming.ring import Ring
+from toolkit.streaming.wire import Payload, Stream, format_time, payload
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Where a client left a stream; not `known` when that was in another epoch."""
+
+    seq: int
+    known: bool
+
+
+class _Client:
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self.interests: dict[Stream, Interest] = {}
+        self.resume: dict[Stream, _Point] = {}
+        self.max_rate: float | None = None
+
+    def wants(self, stream: Stream, symbol: str | None) -> bool:
+        interest = self.interests.get(stream)
+        return interest is not None and interest.since(symbol) is not None
+
+
+class Hub:
+    """Fan-out of the bot's events.
+
+    `epoch` names this start of the server; `clock` gives the wall time, UTC-aware; `ring_size`
+    messages of each stream are kept for `resume`; `queue_size` may wait for one client.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: str,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        ring_size: int = 10_000,
+        queue_size: int = 10_000,
+    ) -> None:
+        if ring_size < 1 or queue_size < 8:
+            raise ConfigError(
+                f"ring_size is {ring_size} and queue_size {queue_size}; allowed: from 1 and from 8",
+                field="ring_size",
+            )
+        self.epoch = epoch
+        self.counters = Counters()
+        self._clock = clock
+        self._monotonic = monotonic
+        self._queue_size = queue_size
+        self._seq = dict.fromkeys(Stream, 0)
+        self._last: dict[tuple[Stream, str | None], int] = {}
+        self._rings = {stream: Ring(ring_size) for stream in Stream}
+        self._clients: dict[str, _Client] = {}
+        self._audiences: dict[tuple[Stream, str | None], tuple[Mailbox, ...]] = {}
+        self._min_interval = 0.0
+
+    def seq(self, stream: Stream) -> int:
+        """Return the number of the stream's latest message, 0 before the first."""
+        return self._seq[stream]
+
+    def publish(self, event: Event) -> None:
+        """Number one event and hand it to every client that wants it; never blocks."""
+        item = payload(event)
+        key = (item.stream, item.symbol)
+        seq, prev = self._seq[item.stream] + 1, self._last.get(key, 0)
+        audience = self._audience(key)
+        if audience or item.conflate is None:
+            frame = self._frame(item, seq=seq, prev=prev)
+            if item.conflate is None:
+                self._rings[item.stream].append(frame)
+            for mailbox in audience:
+                mailbox.push(frame)
+        self._seq[item.stream] = self._last[key] = seq
+        self.counters.published += 1
+
+    def attach(self, client: str, *, wake: Callable[[], None]) -> None:
+        """Open a mailbox for a client; `wake` is called whenever something is put into it."""
+        mailbox = Mailbox(
+            size=self._queue_size,
+            wake=wake,
+            monotonic=self._monotonic,
+            counters=self.counters,
+        )
+        self._clients[client] = _Client(mailbox)
+        self._set_interval(self._clients[client])
+
+    def detach(self, client: str) -> None:
+        """Forget a client and all that waits for it."""
+        if self._clients.pop(client, None):
+            self._audiences.clear()
+
+    def send(self, client: str, event: str, data: Mapping[str, Any]) -> None:
+        """Queue one control event, in order with the client's messages."""
+        if found := self._clients.get(client):
+            found.mailbox.push(control(event, data))
+
+    def take(self, client: str, limit: int) -> list[Frame]:
+        """Remove and return what the client may get now, about `limit` frames at most."""
+        found = self._clients.get(client)
+        return found.mailbox.take(limit) if found else []
+
+    def due_in(self, client: str) -> float | None:
+        """Seconds until `take` has something, None when nothing waits."""
+        found = self._clients.get(client)
+        return found.mailbox.due_in() if found else None
+
+    def waiting(self, client: str) -> int:
+        """Return how many frames wait for the client."""
+        found = self._clients.get(client)
+        return len(found.mailbox) if found else 0
+
+    def subscriptions(self, client: str) -> list[str]:
+        """Return the names of the streams the client is subscribed to."""
+        found = self._clients.get(client)
+        return [stream.value for stream in found.interests] if found else []
+
+    def subscribe(
+        self,
+        client: str,
+        streams: Collection[Stream],
+        symbols: Collection[str] | None = None,
+        *,
+        max_rate: float | None = None,
+        snapshot: Iterable[Event] = (),
+    ) -> dict[str, Any]:
+        """Queue the confirmation, missed messages, the snapshot; then everything live.
+
+        Returns what `subscription_confirmed` carries: its `seq` says for each stream that what
+        comes after that number will be delivered. `max_rate` (Hz) stays as it was when None.
+        """
+        found = self._clients[client]
+        if max_rate is not None:
+            found.max_rate = max_rate
+            self._set_interval(found)
+        resumed = {s: found.resume.pop(s) for s in streams if s in found.resume}
+        for stream in streams:
+            found.interests.setdefault(stream, Interest()).add(symbols, self._seq[stream])
+        self._audiences.clear()
+        confirmation = {
+            "stream_types": [stream.value for stream in streams],
+            "symbols": None if symbols is None else list(symbols),
+            "max_rate": found.max_rate,
+            "epoch": self.epoch,
+            "seq": {s.value: self._start(s, resumed) for s in streams},
+        }
+        found.mailbox.push(control("subscription_confirmed", confirmation))
+        for stream, point in resumed.items():
+            self._replay(found, stream, point)
+        self._push_snapshot(found, set(streams), symbols, snapshot)
+        return confirmation
+
+    def unsubscribe(
+        self, client: str, streams: Collection[Stream], symbols: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        """Stop delivery, queue the confirmation and return what it carries."""
+        found = self._clients[client]
+        for stream in streams:
+            if interest := found.interests.get(stream):
+                interest.remove(symbols)
+                if not interest:
+                    del found.interests[stream]
+        self._audiences.clear()
+        found.mailbox.discard(lambda f: bool(f.stream and not found.wants(f.stream, f.symbol)))
+        confirmation = {
+            "stream_types": [stream.value for stream in streams],
+            "symbols": None if symbols is None else list(symbols),
+        }
+        found.mailbox.push(control("unsubscription_confirmed", confirmation))
+        return confirmation
+
+    def resume(self, client: str, epoch: str, seq: Mapping[Stream, int]) -> None:
+        """Deliver what was missed after `seq`, or the gap where it is no longer known.
+
+        For streams the client is subscribed to, at once; for others, when it subscribes.
+        """
+        found = self._clients[client]
+        for stream, number in seq.items():
+            known = epoch == self.epoch
+            point = _Point(min(number, self._seq[stream]) if known else number, known)
+            if stream in found.interests:
+                self._replay(found, stream, point)
+            else:
+                found.resume[stream] = point
+
+    def set_min_interval(self, seconds: float) -> None:
+        """Give every client's conflatable messages at least this distance; 0 = none."""
+        self._min_interval = seconds
+        for client in self._clients.values():
+            self._set_interval(client)
+            client.mailbox.push(control("config_changed", {"streaming_interval": seconds}))
+
+    def _set_interval(self, client: _Client) -> None:
+        own = 1.0 / client.max_rate if client.max_rate else 0.0
+        client.mailbox.interval = max(own, self._min_interval)
+
+    def _audience(self, key: tuple[Stream, str | None]) -> tuple[Mailbox, ...]:
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = tuple(c.mailbox for c in self._clients.values() if c.wants(*key))
+            self._audiences[key] = audience
+        return audience
+
+    def _frame(self, item: Payload, *, seq: int, prev: int, snapshot: bool = False) -> Frame:
+        message = {
+            "stream_type": item.stream.value,
+            "symbol": item.symbol,
+            "seq": seq,
+            "prev": prev,
+            "epoch": self.epoch,
+            "timestamp": format_time(item.timestamp),
+            "published": format_time(self._clock()),
+            "data": item.data,
+        }
+        if snapshot:
+            message["snapshot"] = True
+        return Frame(
+            text=event_text("stream_data", message),
+            stream=item.stream,
+            symbol=item.symbol,
+            seq=seq,
+            conflate=None if snapshot else item.conflate,
+            created=0.0 if snapshot else self._monotonic(),
+        )
+
+    def _start(self, stream: Stream, resumed: Mapping[Stream, _Point]) -> int:
+        point = resumed.get(stream)
+        if point is None or not point.known:
+            return self._seq[stream]
+        return max(point.seq, self._rings[stream].expired)
+
+    def _replay(self, client: _Client, stream: Stream, point: _Point) -> None:
+        ring, interest = self._rings[stream], client.interests[stream]
+        if not point.known:
+            client.mailbox.push(gap(stream, point.seq + 1, None, "restart"))
+            return
+        if point.seq < ring.expired:
+            client.mailbox.push(gap(stream, point.seq + 1, ring.expired, "expired"))
+        for frame in ring.after(point.seq):
+            since = interest.since(frame.symbol)
+            if since is not None and frame.seq <= since:
+                client.mailbox.push(replace(frame, created=0.0))
+        interest.rewind(point.seq)
+
+    def _push_snapshot(
+        self,
+        client: _Client,
+        streams: Collection[Stream],
+        symbols: Collection[str] | None,
+        events: Iterable[Event],
+    ) -> None:
+        for event in events:
+            item = payload(event)
+            if item.stream not in streams:
+                continue
+            if symbols is None or item.symbol is None or item.symbol in symbols:
+                seq, prev = self._seq[item.stream], self._last.get((item.stream, item.symbol), 0)
+                client.mailbox.push(self._frame(item, seq=seq, prev=prev, snapshot=True))

@@ -1,0 +1,38 @@
+"""The messages of one stream that must not be lost, as many as fit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from toolkit.streaming.frames import Frame
+
+
+class Ring:
+    """The last `size` lossless frames of one stream, in order of seq."""
+
+    def __init__(self, size: int) -> None:
+        self._frames: deque[Frame] = deque(maxlen=size)
+        self.expired = 0
+
+    def append(self, frame: Frame) -> None:
+        """Keep `frame`; the oldest one expires when there is no room."""
+        if len(self._frames) == self._frames.maxlen:
+            self.expired = self._frames[0].seq
+        self._frames.append(frame)
+
+    def after(self, seq: int) -> Iterator[Frame]:
+        """Return what is kept of the frames after `seq`; see `expired` for what is not."""
+        kept = reversed(self._frames)
+        newer = [frame for frame in _while_after(kept, seq)]
+        return reversed(newer)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
+def _while_after(frames: Iterator[Frame], seq: int) -> Iterator[Frame]:
+    for frame in frames:
+        if frame.seq <= seq:
+            return
+        yield frame

@@ -1,0 +1,247 @@
+"""One browser session of the dashboard: it pulls from the shared feeds and draws what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from toolkit.errors import ToolkitError
+from toolkit.views import blocks, tables
+from toolkit.views.desk import Desk, DeskClient, DeskData
+from toolkit.views.feed import ChartFeed
+from toolkit.views.figures import ChartSources, chart_figure, set_bands
+from toolkit.views.page import CONTROL_STYLE, page, theme_switch
+from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+PERIOD = 300
+"""Milliseconds between two looks at the feeds."""
+
+_TRADERS = ("trade", "admin")
+
+
+class Source(Protocol):
+    """What a session needs of the dashboard it belongs to."""
+
+    client: DeskClient
+    desk: Desk
+
+    def follow(self, symbol: str) -> ChartFeed: ...
+    def release(self, symbol: str) -> None: ...
+    def trouble(self, symbol: str) -> str: ...
+
+
+class LiveView:
+    """Builds the page of one session, keeps it moving, and lets go when the session ends."""
+
+    def __init__(self, source: Source, *, symbol: str | None = None) -> None:
+        import panel as pn
+
+        pn.extension("tabulator", notifications=False)
+        self._source = source
+        self._trouble = ""
+        self._shown: tuple[Any, ...] = ()
+        symbols = sorted(source.client.symbols)
+        first = symbol if symbol is not None else next(iter(symbols), "")
+        self._feed = source.follow(first)
+        self._theme = THEMES.get(pn.state.cookies.get("tk_theme", ""), LIGHT)
+        try:
+            self._build(symbols, first)
+        except BaseException:
+            source.release(first)
+            raise
+        self._callback = pn.io.PeriodicCallback(
+            callback=self.tick, period=PERIOD, background=True, log=False
+        )
+        pn.state.on_session_destroyed(lambda _context: self.close())
+        self.tick()
+        self._callback.start()
+
+    def _build(self, symbols: list[str], symbol: str) -> None:
+        import panel as pn
+
+        data = self._feed.snapshot()
+        self._sources = ChartSources.from_data(data)
+        self._figure = chart_figure(
+            self._sources, theme=self._theme, parameters=data.parameters
+        )
+        self._symbol = pn.widgets.Select(
+            options=symbols, value=symbol, width=130, height=32, stylesheets=[CONTROL_STYLE]
+        )
+        self._symbol.param.watch(lambda event: self._show(event.new), "value")
+        self._switch = theme_switch(dark=self._theme is DARK)
+        self._switch.on_change("active", lambda _attr, _old, dark: self._paint(dark=dark))
+        self._controls = Controls(self._source.client, on_trouble=self._set_trouble)
+        names = ("headline", "status", "notice", "account", "parameters")
+        self._blocks = {name: _block() for name in names}
+        self._positions = tables.table(tables.POSITIONS, empty="No open position")
+        self._trades = tables.table(tables.TRADES, empty="No trade yet")
+        self._orders = tables.table(tables.ORDERS, empty="No order yet")
+        log_tabs = pn.Tabs(
+            ("Trades", self._trades),
+            ("Orders", self._orders),
+            sizing_mode="stretch_both",
+            stylesheets=[_TABS_STYLE],
+        )
+        self.template = page(
+            title=f"{symbol} · StochRSI toolkit",
+            switch=self._switch,
+            parts={
+                **self._blocks,
+                "symbol": self._symbol,
+                "chart": pn.pane.Bokeh(self._figure, sizing_mode="stretch_both"),
+                "controls": self._controls.panel,
+                "positions": self._positions,
+                "log": log_tabs,
+            },
+        )
+
+    def tick(self) -> None:
+        """Draw what changed since the last look; a failure is logged and said on the page."""
+        import panel as pn
+
+        try:
+            with pn.io.hold():
+                self._draw()
+        except Exception:
+            log.exception("the dashboard could not be drawn")
+            self._set_trouble("The dashboard could not be drawn; its log says why. Reload the page.")
+            self._say("notice", blocks.notice(self._source.desk.snapshot(), self._trouble))
+
+    def close(self) -> None:
+        """Stop looking and release the feed. Calling it twice is harmless."""
+        feed, self._feed = self._feed, None  # type: ignore[assignment]
+        if feed is not None:
+            self._callback.stop()
+            self._source.release(feed.symbol)
+
+    def _draw(self) -> None:
+        desk = self._source.desk
+        version = (self._feed.symbol, self._feed.version, desk.version)
+        data = desk.snapshot()
+        if version != self._shown:
+            self._shown = version
+            self._draw_chart()
+            self._draw_desk(data)
+        trouble = self._trouble or self._source.trouble(self._feed.symbol)
+        self._say("status", blocks.status(data))
+        self._say("notice", blocks.notice(data, trouble))
+        self._controls.update(data)
+
+    def _draw_chart(self) -> None:
+        data = self._feed.snapshot()
+        self._sources.update(data)
+        set_bands(self._figure, data.parameters)
+        ends = (data.bars[-1], data.bars[0]) if data.bars else (None, None)
+        self._say("headline", blocks.headline(*ends))
+
+    def _draw_desk(self, data: DeskData) -> None:
+        self._say("account", blocks.account(data))
+        self._say("parameters", blocks.parameters(data.parameters))
+        tables.fill(self._positions, data.positions, tables.POSITIONS)
+        tables.fill(self._trades, data.trades, tables.TRADES)
+        tables.fill(self._orders, data.orders, tables.ORDERS)
+
+    def _say(self, name: str, text: str) -> None:
+        if self._blocks[name].object != text:
+            self._blocks[name].object = text
+
+    def _show(self, symbol: str) -> None:
+        old, self._feed = self._feed, self._source.follow(symbol)
+        self._source.release(old.symbol)
+        self._trouble = ""
+        self.tick()
+
+    def _paint(self, *, dark: bool) -> None:
+        self._theme = DARK if dark else LIGHT
+        apply_theme(self._figure, self._theme)
+
+    def _set_trouble(self, words: str) -> None:
+        self._trouble = words
+
+
+class Controls:
+    """Pause, resume and flatten; invisible to those whose role may not trade."""
+
+    def __init__(self, client: DeskClient, *, on_trouble: Callable[[str], None]) -> None:
+        import panel as pn
+
+        self._client, self._on_trouble = client, on_trouble
+        self._entries = _button("Pause entries", width=122)
+        self._flatten = _button("Flatten", width=80)
+        self._confirm = _button("Close all now", kind="danger", width=118)
+        self._cancel = _button("Keep", width=66)
+        self._entries.on_click(self._toggle_entries)
+        self._flatten.on_click(lambda _event: self._ask(asking=True))
+        self._cancel.on_click(lambda _event: self._ask(asking=False))
+        self._confirm.on_click(self._close_all)
+        self._ask(asking=False)
+        self.panel = pn.Row(
+            self._entries, self._flatten, self._confirm, self._cancel, margin=0, visible=False
+        )
+
+    def update(self, data: DeskData) -> None:
+        """Follow the bot's state, the positions and this client's role."""
+        state = str((data.health or {}).get("state"))
+        self.panel.visible = self._client.role in _TRADERS
+        self._entries.name = "Resume entries" if state == "paused" else "Pause entries"
+        connected = data.connection == "connected"
+        self._entries.disabled = not connected or state not in ("starting", "running", "paused")
+        self._flatten.disabled = not connected or not data.positions
+
+    def _ask(self, *, asking: bool) -> None:
+        self._flatten.visible = not asking
+        self._confirm.visible = self._cancel.visible = asking
+
+    async def _toggle_entries(self, _event: Any) -> None:
+        resume = self._entries.name == "Resume entries"
+        await self._send("start" if resume else "stop")
+
+    async def _close_all(self, _event: Any) -> None:
+        self._ask(asking=False)
+        await self._send("flatten")
+
+    async def _send(self, command: str) -> None:
+        try:
+            await asyncio.to_thread(self._client.command, command)
+        except ToolkitError as error:
+            self._on_trouble(error.message)
+        else:
+            self._on_trouble("")
+
+
+def _button(label: str, *, kind: str = "default", width: int) -> Any:
+    import panel as pn
+
+    return pn.widgets.Button(
+        name=label,
+        button_type=kind,
+        width=width,
+        height=30,
+        margin=(0, 8, 0, 0),
+        stylesheets=[CONTROL_STYLE],
+    )
+
+
+def _block() -> Any:
+    import panel as pn
+
+    return pn.pane.HTML(
+        "", margin=0, sizing_mode="stretch_width", stylesheets=[blocks.BLOCK_STYLE]
+    )
+
+
+_TABS_STYLE = """
+:host { font-family: var(--tk-font); }
+:host .bk-header { border: 0; padding: 4px 6px 0; }
+:host .bk-tab { font-size: 13px; padding: 5px 9px; border: 0; color: var(--tk-muted);
+  background: transparent; }
+:host .bk-tab:hover { color: var(--tk-text); background: transparent; }
+:host .bk-tab.bk-active { color: var(--tk-text); font-weight: 600; background: transparent;
+  border: 0; box-shadow: inset 0 -2px 0 var(--tk-accent); }
+"""

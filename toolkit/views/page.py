@@ -1,0 +1,82 @@
+"""The dashboard's page: one template, the light and dark switch, and what happens on a lost link."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from toolkit.views.theme import DARK, FONT, LIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The switch shows the theme that a click leads to; the choice is kept in a cookie for a year.
+_SWITCH = """
+const dark = switch_.active
+document.documentElement.dataset.theme = dark ? "dark" : "light"
+document.cookie = `tk_theme=${dark ? "dark" : "light"}; path=/; max-age=31536000; samesite=strict`
+switch_.label = dark ? "Light" : "Dark"
+"""
+_READY = """
+const dark = document.documentElement.dataset.theme == "dark"
+if (switch_.active != dark) switch_.active = dark
+"""
+_LOST = """
+document.documentElement.dataset.lost = ""
+const back = () => fetch(location.href, {cache: "no-store"})
+  .then((answer) => { if (answer.ok) location.reload() }, () => {})
+setInterval(back, 3000)
+"""
+
+CONTROL_STYLE = """
+:host { --height: 30px; font-family: var(--tk-font); }
+:host .bk-btn, :host select.bk-input { font: 13px var(--tk-font); height: var(--height);
+  padding: 0 12px; border-radius: 4px; border: 1px solid var(--tk-line); box-shadow: none;
+  color: var(--tk-text); background-color: var(--tk-surface); }
+:host select.bk-input { padding-right: 28px; font-size: 15px; font-weight: 600; }
+:host select.bk-input option { color: var(--tk-text); background: var(--tk-surface); }
+:host .bk-btn:hover { background-color: var(--tk-raised); border-color: var(--tk-muted); }
+:host .bk-btn:focus-visible, :host select.bk-input:focus-visible {
+  outline: 2px solid var(--tk-accent); outline-offset: 1px; }
+:host .bk-btn.bk-active { box-shadow: none; background-color: var(--tk-surface); }
+:host .bk-btn-danger { color: var(--tk-surface); background-color: var(--tk-loss);
+  border-color: var(--tk-loss); }
+:host .bk-btn-danger:hover { color: var(--tk-loss); background-color: var(--tk-surface); }
+:host .bk-btn[disabled] { opacity: 0.5; }
+"""
+
+
+def theme_switch(*, dark: bool) -> Any:
+    """Return a Bokeh toggle that switches the page between light and dark in the browser.
+
+    Its `active` (dark) reaches Python, where the figures are to be painted.
+    """
+    from bokeh.models import CustomJS, Toggle
+
+    switch = Toggle(label="Light" if dark else "Dark", active=dark, name="theme")
+    switch.stylesheets = [CONTROL_STYLE]
+    switch.width = 62
+    switch.js_on_change("active", CustomJS(args={"switch_": switch}, code=_SWITCH))
+    return switch
+
+
+def page(*, title: str, switch: Any, parts: Mapping[str, Any]) -> Any:
+    """Return the Panel template with `parts` in their places; see static/dashboard.html."""
+    import panel as pn
+    from bokeh.models import CustomJS
+
+    markup = files("toolkit.views").joinpath("static/dashboard.html").read_text(encoding="utf-8")
+    template = pn.Template(markup)
+    for name, part in parts.items():
+        template.add_panel(name, part)
+    template.add_panel("theme", pn.pane.Bokeh(switch))
+    for name, value in (("light", LIGHT.css()), ("dark", DARK.css()), ("font", FONT)):
+        template.add_variable(name, value)
+    document = pn.state.curdoc
+    if document is not None:
+        document.title = title
+        document.js_on_event(
+            "document_ready", CustomJS(args={"switch_": switch}, code=_READY)
+        )
+        document.js_on_event("connection_lost", CustomJS(code=_LOST))
+    return template

@@ -1,0 +1,182 @@
+"""Positions, trades and orders as tables with fixed columns and types, also while empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["text", "time", "price", "quantity", "money", "percent"]
+
+_TYPES: Mapping[Kind, str] = {
+    "text": "object",
+    "time": "datetime64[ms]",
+    "price": "float64",
+    "quantity": "float64",
+    "money": "float64",
+    "percent": "float64",
+}
+
+# Cells are drawn in the browser from underscore templates: `value` is the number.
+_NUMBER = (
+    "<%= value == null || isNaN(value) ? '–' : Number(value).toLocaleString('en-US', "
+    "{minimumFractionDigits: MIN, maximumFractionDigits: MAX}) %>"
+)
+_SIGNED = (
+    "<% const shown = Number(value).toFixed(2); %>"
+    "<span class=\"<%= shown > 0 ? 'gain' : shown < 0 ? 'loss' : '' %>\">"
+    "<%= value == null || isNaN(value) ? '–' : (shown > 0 ? '+' : shown < 0 ? '\u2212' : '') + "
+    "Math.abs(shown).toLocaleString('en-US', "
+    "{minimumFractionDigits: 2, maximumFractionDigits: 2}) %>SUFFIX</span>"
+)
+_TIME = (
+    "<%= value == null || isNaN(value) ? '–' : "
+    "new Date(value).toISOString().slice(5, 19).replace('T', ' ') %>"
+)
+
+TABLE_STYLE = """
+:host .tabulator { font: 12.5px var(--tk-font); font-variant-numeric: tabular-nums;
+  color: var(--tk-text); background: transparent; border: 0; }
+:host .tabulator .tabulator-header, :host .tabulator .tabulator-header .tabulator-col,
+:host .tabulator .tabulator-headers, :host .tabulator .tabulator-header-contents {
+  color: var(--tk-muted); background: var(--tk-surface); border: 0; font-weight: 400; }
+:host .tabulator .tabulator-header { border-bottom: 1px solid var(--tk-line); }
+:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 8px; }
+:host .tabulator .tabulator-col-title { font-weight: 400; }
+:host .tabulator .tabulator-tableholder { background: transparent; }
+:host .tabulator .tabulator-tableholder .tabulator-table { background: transparent;
+  color: var(--tk-text); }
+:host .tabulator .tabulator-row, :host .tabulator .tabulator-row.tabulator-row-even {
+  background: transparent; border: 0; border-bottom: 1px solid var(--tk-grid); min-height: 26px; }
+:host .tabulator .tabulator-row:hover { background: var(--tk-raised); color: var(--tk-text); }
+:host .tabulator .tabulator-row .tabulator-cell { padding: 4px 8px; border: 0; height: 26px; }
+:host .tabulator .tabulator-placeholder span { color: var(--tk-muted) !important;
+  font: 13px var(--tk-font); white-space: normal; }
+.gain { color: var(--tk-gain); } .loss { color: var(--tk-loss); }
+"""
+
+
+_PATCHED_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: the key on the wire, what the header says, how a value is shown."""
+
+    key: str
+    title: str
+    kind: Kind
+    width: int
+
+
+def _column(key: str, title: str, kind: Kind, width: int) -> Column:
+    return Column(key=key, title=title, kind=kind, width=width)
+
+
+POSITIONS = (
+    _column("symbol", "Symbol", "text", 74),
+    _column("quantity", "Quantity", "quantity", 68),
+    _column("entry_price", "Entry", "price", 70),
+    _column("price", "Last", "price", 70),
+    _column("unrealised_pnl", "P/L", "money", 56),
+)
+TRADES = (
+    _column("exit_time", "Closed (UTC)", "time", 120),
+    _column("symbol", "Symbol", "text", 82),
+    _column("quantity", "Quantity", "quantity", 90),
+    _column("entry_price", "Entry", "price", 86),
+    _column("exit_price", "Exit", "price", 86),
+    _column("pnl", "P/L", "money", 84),
+    _column("return_percent", "Return", "percent", 80),
+    _column("exit_reason", "Reason", "text", 110),
+)
+ORDERS = (
+    _column("updated_at", "Updated (UTC)", "time", 120),
+    _column("symbol", "Symbol", "text", 82),
+    _column("side", "Side", "text", 60),
+    _column("order_type", "Type", "text", 70),
+    _column("quantity", "Quantity", "quantity", 90),
+    _column("filled_quantity", "Filled", "quantity", 90),
+    _column("average_price", "Price", "price", 86),
+    _column("status", "Status", "text", 100),
+    _column("reason", "Reason", "text", 100),
+    _column("message", "Note", "text", 140),
+)
+
+
+def table_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
+    """Return wire rows as a DataFrame with exactly `columns`, each in its type; times are UTC."""
+    import pandas as pd
+
+    chosen = list(rows)
+    return pd.DataFrame(
+        {c.key: _series([row.get(c.key) for row in chosen], c.kind) for c in columns}
+    )
+
+
+def _series(values: list[Any], kind: Kind) -> pd.Series[Any]:
+    import pandas as pd
+
+    if kind == "text":
+        words = ["" if v is None else str(v).replace("_", " ") for v in values]
+        return pd.Series(words, dtype="object")
+    if kind == "time":
+        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601")
+        return times.dt.tz_localize(None).astype("datetime64[ms]")
+    return pd.Series(values, dtype=_TYPES[kind])
+
+
+def table(columns: Sequence[Column], *, empty: str, height: int | None = None) -> Any:
+    """Return an empty Tabulator for `columns`; it says `empty` while there are no rows."""
+    import panel as pn
+
+    return pn.widgets.Tabulator(
+        table_frame([], columns),
+        titles={c.key: c.title for c in columns},
+        widths={c.key: c.width for c in columns},
+        formatters={c.key: _formatter(c.kind) for c in columns if c.kind != "text"},
+        text_align={c.key: "left" if c.kind in ("text", "time") else "right" for c in columns},
+        header_align={c.key: "left" if c.kind in ("text", "time") else "right" for c in columns},
+        configuration={"placeholder": empty, "headerSortElement": "", "columnDefaults": {}},
+        theme="simple",
+        show_index=False,
+        disabled=True,
+        selectable=False,
+        layout="fit_columns",
+        height=height,
+        sizing_mode="stretch_both" if height is None else "stretch_width",
+        stylesheets=[TABLE_STYLE],
+    )
+
+
+def fill(widget: Any, rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    """Show `rows`: patch cells where only values changed, replace the table where rows did."""
+    wanted, shown = table_frame(rows, columns), widget.value
+    if wanted.equals(shown):
+        return
+    same_rows = len(wanted) == len(shown) and wanted["symbol"].equals(shown["symbol"])
+    if not same_rows or len(wanted) > _PATCHED_ROWS:
+        widget.value = wanted
+        return
+    changes: dict[str, list[tuple[int, Any]]] = {}
+    for name in wanted.columns:
+        differs = ~((wanted[name] == shown[name]) | (wanted[name].isna() & shown[name].isna()))
+        for row in differs[differs].index:
+            changes.setdefault(name, []).append((int(row), wanted[name].iloc[row]))
+    widget.patch(changes)
+
+
+def _formatter(kind: Kind) -> Any:
+    from bokeh.models.widgets.tables import HTMLTemplateFormatter
+
+    templates = {
+        "time": _TIME,
+        "price": _NUMBER.replace("MIN", "2").replace("MAX", "6"),
+        "quantity": _NUMBER.replace("MIN", "0").replace("MAX", "9"),
+        "money": _SIGNED.replace("SUFFIX", ""),
+        "percent": _SIGNED.replace("SUFFIX", " %"),
+    }
+    return HTMLTemplateFormatter(template=templates[kind])
