@@ -1,0 +1,185 @@
+"""The compiled kernel against the oracle and the engine, to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import recordings
+from tests.core.markets import drive, random_bars, rows
+from tests.oracle import oracle
+from toolkit.core import execution, kernel
+from toolkit.core.costs import Costs
+from toolkit.core.layout import Decisions, Rules
+from toolkit.core.parameters import Parameters
+from toolkit.market.tables import frame_of, iter_events, normalise, read_table
+from toolkit.research.backtest import BacktestRun, backtest
+from toolkit.research.tape import tape_of
+
+SYMBOLS = ("AAPL", "BTC/USD", "MSFT")
+EVERYTHING_ON = {
+    "stochastic.enabled": True,
+    "stochastic.lower_band": 60,
+    "rules.lookback": 5,
+    "rules.exit_on_signal": True,
+    "rules.adaptive_bands": True,
+    "rules.adaptive_length": 20,
+    "stoch_rsi.upper_band": 60,
+    "stoch_rsi.lower_band": 60,
+    "risk.atr_stop": True,
+    "risk.atr_sizing": True,
+    "risk.atr_multiplier": 1.5,
+    "risk.max_positions": 2,
+    "risk.trade_capital_percent": 80,
+    "risk.risk_percent": 0.5,
+}
+
+
+def random_parameters(seed: int) -> Parameters:
+    """Any mixture of options, in ranges that make trades."""
+    pick = random.Random(seed)
+
+    def some(*values: Any) -> Any:
+        return pick.choice(values)
+
+    return Parameters().replace(
+        {
+            "stoch_rsi.enabled": some(True, True, False),
+            "rsi_length": pick.randint(2, 15),
+            "stoch_length": pick.randint(2, 15),
+            "k": pick.randint(1, 4),
+            "d": pick.randint(1, 4),
+            "stoch_rsi.lower_band": some(35, 60, 90),
+            "stoch_rsi.upper_band": some(40, 70, 100),
+            "ema_period": pick.randint(1, 20),
+            "stochastic.enabled": some(True, False, False),
+            "k_length": pick.randint(2, 15),
+            "stochastic.lower_band": some(35, 60),
+            "lookback": pick.randint(1, 5),
+            "exit_on_signal": some(True, False),
+            "adaptive_bands": some(True, False),
+            "adaptive_length": pick.randint(2, 40),
+            "atr_period": pick.randint(1, 20),
+            "stop_loss": some(0, 0.1, 0.2, 1.0),
+            "take_profit": some(0, 0.1, 0.5),
+            "trailing_stop": some(0, 0.1, 0.2),
+            "trailing_activation": some(0, 0.1, 0.3),
+            "atr_stop": some(True, False),
+            "atr_sizing": some(True, False),
+            "atr_multiplier": some(0.5, 2.0),
+            "risk_percent": some(0.05, 1.0),
+            "trade_capital_percent": some(5, 40, 100),
+            "max_positions": some(1, 2, 10),
+            "cooldown": some(0, 60, 300),
+        }
+    )
+
+
+def compare(run: BacktestRun, bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Check a run against the oracle; return its trades."""
+    trades: list[dict[str, Any]] = run.to_json()["trades"]
+    assert trades == oracle(
+        bars,
+        run.parameters.to_dict(),
+        capital=run.capital,
+        fee_bps_by_symbol={symbol: run.costs.fee_bps(symbol) for symbol in run.tape.symbols},
+        slippage_bps=run.costs.slippage_bps,
+    )
+    return trades
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_kernel_oracle_and_engine_make_the_same_trades_to_the_last_bit(seed: int) -> None:
+    pick = random.Random(seed)
+    parameters = random_parameters(seed)
+    bars = random_bars(seed, symbols=SYMBOLS[: 1 + seed % 3], count=220)
+    costs = Costs(
+        stock_fee_bps=pick.choice([0.0, 3.3]),
+        crypto_fee_bps=pick.choice([0.0, 25.0]),
+        slippage_bps=pick.choice([0.0, 1.7]),
+    )
+    capital = pick.choice([37.0, 10_000.0, 1_000_000.0])
+    run = backtest(frame_of(bars), parameters, capital=capital, costs=costs)
+    trades = compare(run, rows(bars))
+    assert trades == drive(bars, parameters, symbols=run.tape.symbols, capital=capital, costs=costs)
+
+
+def test_the_random_markets_reach_every_kind_of_exit() -> None:
+    reasons: set[str] = set()
+    for seed in range(30):
+        run = backtest(frame_of(random_bars(seed, symbols=SYMBOLS)), random_parameters(seed))
+        reasons |= set(run.trades["exit_reason"])
+    assert reasons == {"stop_loss", "trailing_stop", "take_profit", "signal"}
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING_ON], ids=["defaults", "everything_on"])
+@pytest.mark.parametrize("slippage", [0.0, 2.5])
+def test_real_data_trades_as_the_oracle_says(options: dict[str, Any], slippage: float) -> None:
+    files = recordings()
+    if not files:
+        pytest.skip("no ../shared/data beside this checkout: real recordings are not checked")
+    for path in files:
+        run = backtest(path, Parameters().replace(options), costs=Costs(slippage_bps=slippage))
+        bars = run.tape.frame.to_dict("records")
+        assert compare(run, bars), path.name
+
+
+def test_a_file_of_bars_is_read_bar_by_bar_as_the_bot_does() -> None:
+    files = [path for path in recordings() if path.name.startswith("bars")]
+    if not files:
+        pytest.skip("no ../shared/data beside this checkout: real recordings are not checked")
+    table = read_table(files[0])
+    ours = backtest(table).to_json()["trades"]
+    assert ours == drive(iter_events(table), Parameters(), symbols=table.symbols)
+
+
+def test_cents_a_million_times_cheaper_do_not_overflow_the_quantity() -> None:
+    cheap = [
+        dataclasses.replace(
+            bar,
+            open=bar.open * 1e-12,
+            high=bar.high * 1e-12,
+            low=bar.low * 1e-12,
+            close=bar.close * 1e-12,
+        )
+        for bar in random_bars(4, symbols=("AAPL",), count=200)
+    ]
+    run = backtest(frame_of(cheap), random_parameters(3), capital=1e6)
+    trades = compare(run, rows(cheap))
+    assert max(trade["quantity"] for trade in trades) > 2.0**63 / 1e9
+
+
+def test_money_adds_up_at_the_end() -> None:
+    for seed in range(20):
+        run = backtest(frame_of(random_bars(seed, symbols=SYMBOLS)), random_parameters(seed))
+        books, lots = run.outcome.books, run.outcome.lots
+        tied_up = int((lots["cost"] + lots["entry_fee"])[lots["value"] > 0].sum())
+        assert books["cash"] == books["start"] + books["realised"] - tied_up
+        assert books["realised"] == run.outcome.trips["profit"].sum()
+        assert run.outcome.equity[-1] == (books["cash"] + books["value"]) / 1e6
+
+
+def test_buffers_are_used_again_without_remembering_the_run_before() -> None:
+    tape = tape_of(normalise(frame_of(random_bars(1, symbols=SYMBOLS))))
+    size = len(tape.market.time)
+    engine = kernel.Kernel(tape.market, fee_bps=tape.fee_bps(Costs()))
+    always = Decisions(np.ones(size, np.bool_), np.zeros(size, np.bool_), np.full(size, np.nan))
+    never = always._replace(entry=np.zeros(size, np.bool_))
+    rules = Rules.of(Parameters().risk, slippage_bps=0.0)
+    first = engine.run(always, rules, capital=1e4).trips.copy()
+    assert len(first) > 10
+    assert len(engine.run(never, rules, capital=1e4).trips) == 0
+    assert (engine.run(always, rules, capital=1e4).trips == first).all()
+
+
+def test_changed_execution_rules_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kernel._fingerprint()
+    old = execution.sell_price
+    code = old.__code__.replace(co_consts=(*old.__code__.co_consts, 1.5))
+    monkeypatch.setattr(execution, "sell_price", FunctionType(code, old.__globals__))
+    assert kernel._fingerprint() != before
