@@ -1,0 +1,52 @@
+# Two commands are enough: `make demo` and `make test`. Each makes .venv first.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JS := toolkit/views/js
+
+.PHONY: help install demo lab test lint types js clean
+
+help:
+	@echo "make demo   simulated exchange, bot, server and dashboard on port 9765"
+	@echo "make test   all checks and tests"
+	@echo "make lab    JupyterLab on the notebooks"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard $(JS)/src/*) $(wildcard $(JS)/package*.json)
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' || \
+		{ echo "Python 3.11 to 3.13 is needed; try: make PYTHON=path/to/python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV); the first time takes a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@command -v npm >/dev/null || echo "Node is missing: live charts are drawn by Bokeh instead, JavaScript tests are skipped"
+	@touch $(STAMP)
+
+demo: install
+	@$(BIN)/toolkit serve --symbol AAPL --symbol MSFT --symbol BTC/USD
+
+lab: install
+	@$(BIN)/toolkit lab
+
+# Packages that only JavaScript tests want; without npm those tests say so and are skipped.
+js: install
+	@if command -v npm >/dev/null; then \
+		test -d tests/js/node_modules || npm --prefix tests/js ci --silent --no-audit --no-fund; \
+	else echo "npm is missing: JavaScript tests are skipped"; fi
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --cache-dir .ruff_cache/imports
+
+types: install
+	@$(BIN)/mypy
+
+test: install js lint types
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+clean:
+	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules build dist
