@@ -11,8 +11,10 @@ from toolkit.market.sessions import Session, is_open, missing_bars, session_on, 
 MINUTE = timedelta(minutes=1)
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type]
+def utc(
+    year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0
+) -> datetime:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 def bar(symbol: str, time: datetime, *, final: bool = True) -> Bar:
