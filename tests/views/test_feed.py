@@ -104,6 +104,17 @@ def test_a_history_that_fails_after_a_reconnect_is_tried_again_at_the_next_bar(
     assert times(feed)[-2:] == ["14:35", "14:36"]
 
 
+def test_a_bot_that_was_started_anew_begins_a_new_picture(client, feed, make_bar, make_fill):
+    client.send_fill(make_fill(3))
+    client.send_bar(make_bar(9, final=False))
+    client.bars, client.fills = [make_bar(0, close=50.0)], []
+    client.send("connected", {})
+    client.send_bar(make_bar(1, close=51.0, final=False))
+    data = feed.snapshot()
+    assert [bar["close"] for bar in data.bars] == [50.0, 51.0]
+    assert data.fills == ()
+
+
 def test_changed_parameters_load_the_bars_that_the_bot_has_re_evaluated(client, feed, make_bar):
     client.bars[-1]["indicators"] = {"ema": 55.0}
     client.set_parameters({"ema_period": 12})

@@ -59,6 +59,8 @@ class ChartBook:
         self._limit = limit
         self._bars: dict[datetime, Data] = {}
         self._fills: deque[Data] = deque(maxlen=limit)
+        self._since: tuple[dict[datetime, Data], deque[Data]]
+        self.begin()
 
     def bars(self) -> tuple[Data, ...]:
         """Bars, oldest first."""
@@ -68,33 +70,43 @@ class ChartBook:
         """Fills, oldest first."""
         return tuple(self._fills)
 
+    def begin(self) -> None:
+        """Start to remember what history, being on its way, may not hold."""
+        forming = {t: b for t, b in self._bars.items() if not b["final"]}
+        self._since = (forming, deque(maxlen=self._limit))
+
     def load(self, bars: Iterable[Data], fills: Iterable[Data]) -> None:
-        """Take history as the truth; of what is known, keep only what is newer."""
+        """Take history as the truth, and after it what came live since `begin`."""
         loaded = {parse_time(bar["timestamp"]): bar for bar in bars}
         last = max(loaded, default=None)
-        newer = {t: b for t, b in self._bars.items() if last is None or t > last}
+        newer = {t: b for t, b in self._since[0].items() if last is None or t > last}
         self._bars = dict(sorted(loaded.items())) | newer
         self._trim()
-        self._fills = deque(_joined(fills, self._fills), maxlen=self._limit)
+        self._fills = deque(_joined(fills, self._since[1]), maxlen=self._limit)
 
     def add_bar(self, bar: Data) -> Change | None:
         """Take a live bar; None when it says nothing new (late, or forming after final)."""
         time = parse_time(bar["timestamp"])
         known = self._bars.get(time)
-        last = next(reversed(self._bars), None)
-        if last is not None and (time < last or (known and known["final"] and not bar["final"])):
+        last = next(reversed(self._bars), time)
+        if time < last and not self._bars[last]["final"]:  # a market that was started anew
+            del self._bars[last]
+            return self.add_bar(bar)
+        if time < last or (known and known["final"] and not bar["final"]):
             return None
-        self._bars[time] = bar
+        self._bars[time] = self._since[0][time] = bar
         self._trim()
         return "bar" if bar["final"] or known is None else "tick"
 
     def add_fill(self, fill: Data) -> None:
         """Take a live fill."""
         self._fills.append(fill)
+        self._since[1].append(fill)
 
     def _trim(self) -> None:
-        while len(self._bars) > self._limit:
-            del self._bars[next(iter(self._bars))]
+        for bars in (self._bars, self._since[0]):
+            while len(bars) > self._limit:
+                del bars[next(iter(bars))]
 
 
 def _joined(history: Iterable[Data], live: Iterable[Data]) -> list[Data]:
@@ -208,6 +220,8 @@ class ChartFeed:
         return remove
 
     def _load(self) -> None:
+        with self._lock:
+            self._book.begin()
         history = self._client.history(self.symbol, limit=self._limit)
         with self._lock:
             self._book.load(history["bars"], history["fills"])
