@@ -1,0 +1,1 @@
+"""Market data: one port, and the adapters that feed it."""

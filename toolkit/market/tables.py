@@ -97,7 +97,8 @@ def normalise(
     seconds; left out, it is the most frequent distance of bars, and 60 for quotes and trades.
     """
     if frame.empty:
-        raise DataError(f"{source} holds no rows", field="rows", value="0", allowed="at least one")
+        what = f"{source} holds no rows; bring at least one below the column names"
+        raise DataError(what, field="rows", row=None, value="0", allowed="at least one row")
     named = named_columns(frame, source)
     kind = recognise(named, source)
     columns: dict[str, Any] = {
