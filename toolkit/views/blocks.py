@@ -93,7 +93,7 @@ def status(desk: DeskData) -> str:
     """Return the state of the bot and of the connection, and the age of the heartbeat."""
     health = desk.health or {}
     kind, words = _BOT_WORDS.get(str(health.get("state")), ("idle", "No word from the bot"))
-    source = f" · {health['market']} → {health['broker']}" if health else ""
+    source = _source(health) if health else ""
     age = desk.heartbeat_age
     link, linked = _CONNECTION_WORDS.get(desk.connection, ("bad", desk.connection))
     if desk.connection == "connected" and age is not None and age > STALE_AFTER:
@@ -104,6 +104,11 @@ def status(desk: DeskData) -> str:
         f'<span class="quiet">{escape(source)}</span></span>'
         f'<span class="pill {link}">{escape(linked)}<span class="quiet">{beat}</span></span></div>'
     )
+
+
+def _source(health: Mapping[str, Any]) -> str:
+    market, broker = str(health["market"]), str(health["broker"])
+    return f" · {market}" if market == broker else f" · {market} data, {broker} broker"
 
 
 def notice(desk: DeskData, trouble: str = "") -> str:

@@ -17,6 +17,7 @@ _AXIS_WIDTH = 72
 _LEGEND_STYLE = f"""
 :host {{ font: 12px {FONT}; font-variant-numeric: tabular-nums; padding: 2px 10px; }}
 .bk-clearfix {{ display: flex !important; flex-wrap: wrap; column-gap: 12px; width: 100%; }}
+.bk-clearfix::before, .bk-clearfix::after {{ display: none; }}
 span {{ white-space: nowrap; color: var(--tk-text, inherit); }}
 i {{ font-style: normal; opacity: 0.72; margin-right: 4px; color: var(--tk-muted, inherit); }}
 .when, .wait {{ color: var(--tk-muted, inherit); }}
@@ -185,7 +186,23 @@ def _momentum_pane(sources: ChartSources, view: Any, parameters: Parameters | No
         plot.add_layout(role(band, line_color="muted"))
     line(plot, sources.bars, "d", "slow")
     line(plot, sources.bars, "k", "fast")
+    _gap_labels(plot, sources.breaks)
     return plot
+
+
+def _gap_labels(plot: Any, source: Any) -> None:
+    drawn = plot.text(
+        "x",
+        100,
+        text="label",
+        source=source,
+        x_offset=5,
+        text_baseline="top",
+        text_font={"value": FONT},
+        text_font_size="11px",
+        name="gap_label",
+    )
+    role(drawn.glyph, text_color="warning", background_fill_color="surface")
 
 
 def _parameters(parameters: Parameters | None) -> Parameters:
@@ -251,6 +268,7 @@ def _legend(sources: ChartSources, plots: tuple[Any, ...]) -> Any:
         text="",
         name="legend",
         syncable=False,
+        margin=0,
         sizing_mode="stretch_width",
         stylesheets=[_LEGEND_STYLE],
     )

@@ -59,8 +59,13 @@ class LiveView:
             callback=self.tick, period=PERIOD, background=True, log=False
         )
         pn.state.on_session_destroyed(lambda _context: self.close())
-        self.tick()
-        self._callback.start()
+        # What changes while the page is still loading may be lost or applied twice: look after.
+        pn.state.onload(self._begin)
+
+    def _begin(self) -> None:
+        if self._feed is not None:
+            self.tick()
+            self._callback.start()
 
     def _build(self, symbols: list[str], symbol: str) -> None:
         import panel as pn
@@ -71,15 +76,18 @@ class LiveView:
             self._sources, theme=self._theme, parameters=data.parameters
         )
         self._symbol = pn.widgets.Select(
-            options=symbols, value=symbol, width=130, height=32, stylesheets=[CONTROL_STYLE]
+            options=symbols, value=symbol, width=136, margin=0, stylesheets=[CONTROL_STYLE]
         )
         self._symbol.param.watch(lambda event: self._show(event.new), "value")
         self._switch = theme_switch(dark=self._theme is DARK)
         self._switch.on_change("active", lambda _attr, _old, dark: self._paint(dark=dark))
         self._controls = Controls(self._source.client, on_trouble=self._set_trouble)
-        names = ("headline", "status", "notice", "account", "parameters")
-        self._blocks = {name: _block() for name in names}
-        self._positions = tables.table(tables.POSITIONS, empty="No open position")
+        self._blocks = {name: _block() for name in ("headline", "status")}
+        for name in ("notice", "account", "parameters"):
+            self._blocks[name] = _block(sizing_mode="stretch_width")
+        self._positions = tables.table(
+            tables.POSITIONS, empty="No open position", min_width=58
+        )
         self._trades = tables.table(tables.TRADES, empty="No trade yet")
         self._orders = tables.table(tables.ORDERS, empty="No order yet")
         log_tabs = pn.Tabs(
@@ -228,20 +236,18 @@ def _button(label: str, *, kind: str = "default", width: int) -> Any:
     )
 
 
-def _block() -> Any:
+def _block(**options: Any) -> Any:
     import panel as pn
 
-    return pn.pane.HTML(
-        "", margin=0, sizing_mode="stretch_width", stylesheets=[blocks.BLOCK_STYLE]
-    )
+    return pn.pane.HTML("", margin=0, stylesheets=[blocks.BLOCK_STYLE], **options)
 
 
 _TABS_STYLE = """
 :host { font-family: var(--tk-font); }
-:host .bk-header { border: 0; padding: 4px 6px 0; }
-:host .bk-tab { font-size: 13px; padding: 5px 9px; border: 0; color: var(--tk-muted);
+:host .bk-header { border: 0 !important; padding: 4px 4px 0; }
+:host .bk-tab { font-size: 13px; padding: 5px 8px; border: 0 !important; color: var(--tk-muted);
   background: transparent; }
 :host .bk-tab:hover { color: var(--tk-text); background: transparent; }
 :host .bk-tab.bk-active { color: var(--tk-text); font-weight: 600; background: transparent;
-  border: 0; box-shadow: inset 0 -2px 0 var(--tk-accent); }
+  box-shadow: inset 0 -2px 0 var(--tk-accent); }
 """

@@ -29,19 +29,24 @@ setInterval(back, 3000)
 """
 
 CONTROL_STYLE = """
-:host { --height: 30px; font-family: var(--tk-font); }
-:host .bk-btn, :host select.bk-input { font: 13px var(--tk-font); height: var(--height);
-  padding: 0 12px; border-radius: 4px; border: 1px solid var(--tk-line); box-shadow: none;
-  color: var(--tk-text); background-color: var(--tk-surface); }
-:host select.bk-input { padding-right: 28px; font-size: 15px; font-weight: 600; }
+:host { font-family: var(--tk-font); }
+:host .bk-btn.bk-btn-default, :host .bk-btn.bk-btn-danger, :host select.bk-input {
+  font: 13px var(--tk-font); height: 30px; min-height: 30px; padding: 0 12px; border-radius: 4px;
+  border: 1px solid var(--tk-line); box-shadow: none; color: var(--tk-text);
+  background-color: var(--tk-surface); }
+:host select.bk-input { font-size: 15px; font-weight: 600; padding-right: 28px;
+  background-image: linear-gradient(45deg, transparent 50%, var(--tk-muted) 50%),
+    linear-gradient(135deg, var(--tk-muted) 50%, transparent 50%);
+  background-position: calc(100% - 17px) 50%, calc(100% - 12px) 50%;
+  background-size: 5px 5px; background-repeat: no-repeat; }
 :host select.bk-input option { color: var(--tk-text); background: var(--tk-surface); }
-:host .bk-btn:hover { background-color: var(--tk-raised); border-color: var(--tk-muted); }
+:host .bk-btn.bk-btn-default:hover { background-color: var(--tk-raised);
+  border-color: var(--tk-muted); }
 :host .bk-btn:focus-visible, :host select.bk-input:focus-visible {
   outline: 2px solid var(--tk-accent); outline-offset: 1px; }
-:host .bk-btn.bk-active { box-shadow: none; background-color: var(--tk-surface); }
-:host .bk-btn-danger { color: var(--tk-surface); background-color: var(--tk-loss);
+:host .bk-btn.bk-btn-danger { color: var(--tk-surface); background-color: var(--tk-loss);
   border-color: var(--tk-loss); }
-:host .bk-btn-danger:hover { color: var(--tk-loss); background-color: var(--tk-surface); }
+:host .bk-btn.bk-btn-danger:hover { color: var(--tk-loss); background-color: var(--tk-surface); }
 :host .bk-btn[disabled] { opacity: 0.5; }
 """
 
@@ -55,7 +60,7 @@ def theme_switch(*, dark: bool) -> Any:
 
     switch = Toggle(label="Light" if dark else "Dark", active=dark, name="theme")
     switch.stylesheets = [CONTROL_STYLE]
-    switch.width = 62
+    switch.update(width=62, margin=0)
     switch.js_on_change("active", CustomJS(args={"switch_": switch}, code=_SWITCH))
     return switch
 
@@ -69,7 +74,7 @@ def page(*, title: str, switch: Any, parts: Mapping[str, Any]) -> Any:
     template = pn.Template(markup)
     for name, part in parts.items():
         template.add_panel(name, part)
-    template.add_panel("theme", pn.pane.Bokeh(switch))
+    template.add_panel("theme", pn.pane.Bokeh(switch, margin=0))
     for name, value in (("light", LIGHT.css()), ("dark", DARK.css()), ("font", FONT)):
         template.add_variable(name, value)
     document = pn.state.curdoc

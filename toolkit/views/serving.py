@@ -51,6 +51,7 @@ async def _serve(
         ) from error
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_ignore_closed_pages)
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
     server.start()
@@ -60,6 +61,14 @@ async def _serve(
         await stop.wait()
     finally:
         server.stop()
+
+
+def _ignore_closed_pages(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    from tornado.websocket import WebSocketClosedError
+
+    # Panel does not look at the outcome of a write; a page that was closed meanwhile is no news.
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def _free_port(address: str) -> int:

@@ -44,7 +44,7 @@ TABLE_STYLE = """
 :host .tabulator .tabulator-headers, :host .tabulator .tabulator-header-contents {
   color: var(--tk-muted); background: var(--tk-surface); border: 0; font-weight: 400; }
 :host .tabulator .tabulator-header { border-bottom: 1px solid var(--tk-line); }
-:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 8px; }
+:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 12px; }
 :host .tabulator .tabulator-col-title { font-weight: 400; }
 :host .tabulator .tabulator-tableholder { background: transparent; }
 :host .tabulator .tabulator-tableholder .tabulator-table { background: transparent;
@@ -69,41 +69,40 @@ class Column:
     key: str
     title: str
     kind: Kind
-    width: int
 
 
-def _column(key: str, title: str, kind: Kind, width: int) -> Column:
-    return Column(key=key, title=title, kind=kind, width=width)
+def _column(key: str, title: str, kind: Kind) -> Column:
+    return Column(key=key, title=title, kind=kind)
 
 
 POSITIONS = (
-    _column("symbol", "Symbol", "text", 74),
-    _column("quantity", "Quantity", "quantity", 68),
-    _column("entry_price", "Entry", "price", 70),
-    _column("price", "Last", "price", 70),
-    _column("unrealised_pnl", "P/L", "money", 56),
+    _column("symbol", "Symbol", "text"),
+    _column("quantity", "Quantity", "quantity"),
+    _column("entry_price", "Entry", "price"),
+    _column("price", "Last", "price"),
+    _column("unrealised_pnl", "P/L", "money"),
 )
 TRADES = (
-    _column("exit_time", "Closed (UTC)", "time", 120),
-    _column("symbol", "Symbol", "text", 82),
-    _column("quantity", "Quantity", "quantity", 90),
-    _column("entry_price", "Entry", "price", 86),
-    _column("exit_price", "Exit", "price", 86),
-    _column("pnl", "P/L", "money", 84),
-    _column("return_percent", "Return", "percent", 80),
-    _column("exit_reason", "Reason", "text", 110),
+    _column("exit_time", "Closed (UTC)", "time"),
+    _column("symbol", "Symbol", "text"),
+    _column("quantity", "Quantity", "quantity"),
+    _column("entry_price", "Entry", "price"),
+    _column("exit_price", "Exit", "price"),
+    _column("pnl", "P/L", "money"),
+    _column("return_percent", "Return", "percent"),
+    _column("exit_reason", "Reason", "text"),
 )
 ORDERS = (
-    _column("updated_at", "Updated (UTC)", "time", 120),
-    _column("symbol", "Symbol", "text", 82),
-    _column("side", "Side", "text", 60),
-    _column("order_type", "Type", "text", 70),
-    _column("quantity", "Quantity", "quantity", 90),
-    _column("filled_quantity", "Filled", "quantity", 90),
-    _column("average_price", "Price", "price", 86),
-    _column("status", "Status", "text", 100),
-    _column("reason", "Reason", "text", 100),
-    _column("message", "Note", "text", 140),
+    _column("updated_at", "Updated (UTC)", "time"),
+    _column("symbol", "Symbol", "text"),
+    _column("side", "Side", "text"),
+    _column("order_type", "Type", "text"),
+    _column("quantity", "Quantity", "quantity"),
+    _column("filled_quantity", "Filled", "quantity"),
+    _column("average_price", "Price", "price"),
+    _column("status", "Status", "text"),
+    _column("reason", "Reason", "text"),
+    _column("message", "Note", "text"),
 )
 
 
@@ -129,25 +128,30 @@ def _series(values: list[Any], kind: Kind) -> pd.Series[Any]:
     return pd.Series(values, dtype=_TYPES[kind])
 
 
-def table(columns: Sequence[Column], *, empty: str, height: int | None = None) -> Any:
-    """Return an empty Tabulator for `columns`; it says `empty` while there are no rows."""
+def table(columns: Sequence[Column], *, empty: str, min_width: int = 84) -> Any:
+    """Return an empty Tabulator for `columns`; it says `empty` while there are no rows.
+
+    Columns share the width there is, but none gets less than `min_width` pixels.
+    """
     import panel as pn
 
+    aligned = {c.key: "left" if c.kind in ("text", "time") else "right" for c in columns}
     return pn.widgets.Tabulator(
         table_frame([], columns),
         titles={c.key: c.title for c in columns},
-        widths={c.key: c.width for c in columns},
         formatters={c.key: _formatter(c.kind) for c in columns if c.kind != "text"},
-        text_align={c.key: "left" if c.kind in ("text", "time") else "right" for c in columns},
-        header_align={c.key: "left" if c.kind in ("text", "time") else "right" for c in columns},
-        configuration={"placeholder": empty, "headerSortElement": "", "columnDefaults": {}},
+        widths={c.key: 124 for c in columns if c.kind == "time"},
+        text_align=aligned,
+        header_align=aligned,
+        configuration={"placeholder": empty, "columnDefaults": {"minWidth": min_width}},
         theme="simple",
         show_index=False,
         disabled=True,
         selectable=False,
+        sortable=False,
         layout="fit_columns",
-        height=height,
-        sizing_mode="stretch_both" if height is None else "stretch_width",
+        margin=0,
+        sizing_mode="stretch_both",
         stylesheets=[TABLE_STYLE],
     )
 
