@@ -37,8 +37,8 @@ def backtest(
         values = {"file": file, "capital": capital, "parameters": chosen.to_dict()}
         console.print_json({**values, **run.to_json(), "seconds": round(seconds, 3)})
         return console.OK
-    console.screen.print(console.trades_table(run.to_json()["trades"]))
-    for name, value in run.stats().items():
-        text = f"{value:,.3f}" if isinstance(value, float) else str(value)
-        console.screen.print(f"{name:>24}  {text}")
+    console.paper.print(console.trades_table(run.to_json()["trades"]))
+    console.print_figures(run.stats())
+    if run.note:
+        console.paper.print(run.note)
     return console.OK

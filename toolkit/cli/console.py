@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +35,9 @@ SpeedOption = Annotated[
     str, typer.Option(help="60 or 60x: times real time; 60/s: bars a second; max.")
 ]
 
+# People's progress and errors go to the screen, results to paper: stdout.
 screen = Console(stderr=True, highlight=False)
+paper = Console(highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -72,24 +77,39 @@ def costs_of(*, stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float
 
 
 def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
-    """Return the last `most` round trips as a table for people."""
+    """Return the last `most` round trips as a table for people; times are UTC."""
     title = f"{len(trades)} trades" + (f", the last {most}" if len(trades) > most else "")
-    table = Table(title=title, title_justify="left")
-    for name in ("symbol", "entry", "exit"):
-        table.add_column(name)
-    for name in ("quantity", "entry price", "exit price", "p/l $", "return %"):
-        table.add_column(name, justify="right")
-    table.add_column("why")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("symbol", "entry (UTC)", "exit (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for name in ("bought", "sold", "p/l $", "%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why", no_wrap=True)
     for trade in trades[-most:]:
         table.add_row(
             trade["symbol"],
-            trade["entry_time"][:16].replace("T", " "),
-            trade["exit_time"][:16].replace("T", " "),
-            f"{trade['quantity']:g}",
+            trade["entry_time"][2:16].replace("T", " "),
+            trade["exit_time"][5:16].replace("T", " "),
             f"{trade['entry_price']:,.2f}",
             f"{trade['exit_price']:,.2f}",
             f"{trade['pnl']:+.2f}",
-            f"{trade['return_percent']:+.3f}",
-            trade["exit_reason"],
+            f"{trade['return_percent']:+.2f}",
+            trade["exit_reason"].replace("_", " "),
         )
     return table
+
+
+def print_figures(figures: Mapping[str, Any]) -> None:
+    """Print named figures, one a line; times are UTC."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), _shown(value))
+    paper.print(table)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, float):
+        return "n/a" if math.isnan(value) else f"{value:,.3f}"
+    return str(value)

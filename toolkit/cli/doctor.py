@@ -58,7 +58,7 @@ def doctor(
     if as_json:
         console.print_json({"ok": ok, **{c.name: _plain(c) for c in checks}})
     else:
-        console.screen.print(_table(checks))
+        console.paper.print(_table(checks))
     return console.OK if ok else console.FAILED
 
 

@@ -93,10 +93,9 @@ def _print(result: ReplayResult, *, as_json: bool) -> None:
     if as_json:
         console.print_json(values)
         return
-    out = console.screen
-    out.print(console.trades_table(values["trades"]))
+    console.paper.print(console.trades_table(values["trades"]))
     profit = sum(trade["pnl"] for trade in values["trades"])
-    out.print(
+    console.paper.print(
         f"{result.bars} bars of {', '.join(result.symbols)} in {result.seconds:.1f} s, "
         f"profit {profit:+,.2f} $, {result.open_positions} positions still open"
     )

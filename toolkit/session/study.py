@@ -28,7 +28,7 @@ DEFAULT_COUNT = 1000
 
 def bars(
     symbols: str | Path | Sequence[str],
-    timeframe: str = "1Min",
+    timeframe: str | None = None,
     *,
     start: str | datetime | None = None,
     end: str | datetime | None = None,
@@ -39,7 +39,7 @@ def bars(
     or of the simulated market for symbols.
 
     Columns timestamp (UTC), symbol, open, high, low, close, volume. `timeframe` is `5Sec`,
-    `1Min`, `1Hour` and so on; `start` and `end` (excluded) are UTC; without `end`, `count` bars
+    `1Min`, `1Hour` and so on, by default the file's own or one minute; `start` and `end` (excluded) are UTC; without `end`, `count` bars
     of each symbol, by default 1000. `frame.attrs["source"]` says where they come from. Raises
     ConfigError and DataError.
     """
@@ -48,10 +48,10 @@ def bars(
     if path is not None:
         from toolkit.market.tables import bars_of, read_table
 
-        frame = bars_of(read_table(path), timeframe=_seconds(timeframe))
+        frame = bars_of(read_table(path), timeframe=_seconds(timeframe) if timeframe else None)
         return _between(frame, first, last, count, source=str(path))
     names = checked_symbols([symbols] if isinstance(symbols, (str, Path)) else symbols)  # type: ignore[list-item]
-    frame = _simulated(names, _seconds(timeframe), first, last, count, seed)
+    frame = _simulated(names, _seconds(timeframe or "1Min"), first, last, count, seed)
     return _between(frame, first, last, count, source=f"simulated, seed {seed}")
 
 
