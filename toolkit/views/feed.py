@@ -38,7 +38,8 @@ class Client(Protocol):
 class ChartData:
     """One moment of a chart; bars and fills as on the wire, oldest first, the last bar may form.
 
-    `state` is the client's connection state; `position` is None while flat.
+    `state` is the client's connection state, closed once the feed is; `position` is None while
+    flat.
     """
 
     symbol: str
@@ -72,7 +73,9 @@ class ChartFeed:
                 allowed=known,
             )
         self.symbol = symbol
-        self._client, self._limit = client, limit
+        self.limit = limit
+        self._client = client
+        self._closed = False
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
         self._position: Data | None = None
@@ -96,6 +99,7 @@ class ChartFeed:
         """Subscribe and load history; raises ToolkitError. Starting twice is harmless."""
         if self._removers:
             return
+        self._closed = False
         handlers: dict[str, Handler] = {
             "stream_market_data": self._on_market,
             "stream_orders": self._on_order,
@@ -114,6 +118,7 @@ class ChartFeed:
 
     def close(self) -> None:
         """Stop following; the last snapshot stays readable. Closing twice is harmless."""
+        self._closed = True
         removers, self._removers = self._removers, []
         for remove in removers:
             remove()
@@ -121,7 +126,8 @@ class ChartFeed:
 
     def snapshot(self) -> ChartData:
         """Return what is known now."""
-        state, parameters = self._client.state, self._client.parameters
+        state = "closed" if self._closed else self._client.state
+        parameters = self._client.parameters
         with self._lock:
             return ChartData(
                 symbol=self.symbol,
@@ -144,7 +150,7 @@ class ChartFeed:
     def _load(self) -> None:
         with self._lock:
             self._book.begin()
-        history = self._client.history(self.symbol, limit=self._limit)
+        history = self._client.history(self.symbol, limit=self.limit)
         with self._lock:
             self._book.load(history["bars"], history["fills"])
         self._changed("bar")

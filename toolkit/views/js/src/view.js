@@ -6,8 +6,8 @@ import { Store, get } from "./store.js";
 import { STYLE } from "./style.js";
 import { followTheme, themeName } from "./theme.js";
 
-const ALIVE_EVERY = 2000;
-const SILENT_AFTER = 10000;
+const ALIVE_EVERY = 5000;
+const SILENT_AFTER = 12000;
 const HEAD_HEIGHT = 34;
 
 export class View {
@@ -25,7 +25,7 @@ export class View {
     this.setZone("UTC");
     this.listen();
     this.load();
-    this.beat();
+    this.hello();
   }
 
   build(holder) {
@@ -103,14 +103,13 @@ export class View {
 
   /** Ask for everything, as a new view does; what was missed while hidden comes back. */
   hello() {
-    this.beats = 0;
-    this.beat();
+    this.beat({ newly: true });
   }
 
   /** Tell the kernel that somebody is looking; without it the kernel stops sending. */
-  beat() {
+  beat({ newly = false } = {}) {
     if (document.visibilityState === "visible") {
-      this.model.set("alive", [this.id, this.beats++]);
+      this.model.set("alive", [this.id, this.beats++, newly]);
       this.model.save_changes();
     }
     this.showState();
