@@ -19,6 +19,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 
 OK, FAILED, USAGE = 0, 1, 2
+SHORT_REASONS = {"stop_loss": "stop", "trailing_stop": "trail", "take_profit": "target"}
 
 SetOption = Annotated[
     list[str] | None,
@@ -79,7 +80,7 @@ def costs_of(*, stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float
 def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
     """Return the last `most` round trips as a table for people; times are UTC."""
     title = f"{len(trades)} trades" + (f", the last {most}" if len(trades) > most else "")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("symbol", "entry (UTC)", "exit (UTC)"):
         table.add_column(name, no_wrap=True)
     for name in ("bought", "sold", "p/l $", "%"):
@@ -88,13 +89,13 @@ def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
     for trade in trades[-most:]:
         table.add_row(
             trade["symbol"],
-            trade["entry_time"][2:16].replace("T", " "),
+            trade["entry_time"][5:16].replace("T", " "),
             trade["exit_time"][5:16].replace("T", " "),
             f"{trade['entry_price']:,.2f}",
             f"{trade['exit_price']:,.2f}",
             f"{trade['pnl']:+.2f}",
             f"{trade['return_percent']:+.2f}",
-            trade["exit_reason"].replace("_", " "),
+            SHORT_REASONS.get(trade["exit_reason"], trade["exit_reason"]),
         )
     return table
 

@@ -1,0 +1,59 @@
+"""Replay through the live path, backtest and oracle print the same trades on real data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.oracle import oracle
+from toolkit.core.costs import Costs
+from toolkit.market.tables import bars_of, read_table
+
+NAMES = (
+    "bars_1min_crypto_2018.parquet",
+    "bars_1min_spx_2019.parquet",
+    "quotes_1min_crypto_2018.parquet",
+)
+OPTIONS = [
+    "--set",
+    "exit_on_signal=true",
+    "--set",
+    "stoch_rsi.upper_band=70",
+    "--slippage-bps",
+    "1",
+]
+
+
+def toolkit_json(*arguments: str) -> dict:
+    result = subprocess.run(
+        [sys.executable, "-m", "toolkit", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("options", [[], OPTIONS], ids=["defaults", "options"])
+def test_replay_backtest_and_oracle_agree(shared_data: Path, name: str, options: list[str]):
+    file = str(shared_data / name)
+    replayed = toolkit_json("replay", file, "--speed", "max", *options)
+    tested = toolkit_json("backtest", file, *options)
+    assert replayed["trades"] == tested["trades"]
+    assert replayed["trades"] == expected(file, replayed["parameters"], slippage=bool(options))
+    assert len(replayed["trades"]) > 3
+
+
+def expected(file: str, parameters: dict, *, slippage: bool) -> list[dict]:
+    frame = bars_of(read_table(file))
+    rows = frame.to_dict("records")
+    for row in rows:
+        row["timestamp"] = row["timestamp"].to_pydatetime()
+    fees = {symbol: Costs().fee_bps(symbol) for symbol in frame["symbol"].unique()}
+    trades = oracle(rows, parameters, fee_bps_by_symbol=fees, slippage_bps=float(slippage))
+    return json.loads(json.dumps(trades))
