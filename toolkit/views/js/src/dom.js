@@ -55,13 +55,16 @@ export function momentumLegend(row, labels) {
   ];
 }
 
-/** Return what a position is worth at `price`, in one line; empty while flat. */
-export function holdingText(position, price, digits) {
-  if (!position) return "";
+/** Return the badge of a position and what it is worth at `price`; nothing while flat. */
+export function holdingBadge(position, price, digits) {
+  if (!position) return [];
   const gain = (price - position.entry_price) * position.quantity;
-  const side = position.quantity > 0 ? "Long" : "Short";
   const size = Math.abs(position.quantity).toLocaleString("en-US", { maximumFractionDigits: 8 });
-  return `${side} ${size} @ ${fixed(position.entry_price, digits)}  ${signed(gain, 2)}`;
+  return [
+    element("span", "", position.quantity > 0 ? "Long" : "Short"),
+    element("span", "tk-wide", `${size} @ ${fixed(position.entry_price, digits)}`),
+    element("span", gain < 0 ? "tk-fall" : "tk-rise", signed(gain, 2)),
+  ];
 }
 
 /** Return one line for a fill: what was done, at which price, and why. */

@@ -17,12 +17,12 @@ const TICKS = [
 
 /** Return formatters of epoch seconds in one zone: `full` for the crosshair, `tick` for the axis. */
 export function clock(zone) {
-  const { timeZone } = ZONES[zone] ?? ZONES.UTC;
+  const { timeZone, label } = ZONES[zone] ?? ZONES.UTC;
   const make = (options) => new Intl.DateTimeFormat("en-GB", { ...options, timeZone });
   const full = make({ weekday: "short", day: "2-digit", month: "short", year: "numeric", ...TIME });
   const ticks = TICKS.map(make);
   return {
-    full: (seconds) => full.format(seconds * 1000),
+    full: (seconds) => `${full.format(seconds * 1000)} ${label}`,
     tick: (seconds, kind) => (ticks[kind] ?? ticks[3]).format(seconds * 1000),
   };
 }

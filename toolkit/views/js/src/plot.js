@@ -14,8 +14,13 @@ const LEVELS = {
   target: { title: "Target", role: "up", lineStyle: LineStyle.Dashed },
 };
 const QUIET = { lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false };
-const BAND = { ...QUIET, lineWidth: 1, lineStyle: LineStyle.Dashed };
-const ZERO_TO_HUNDRED = { priceRange: { minValue: 0, maxValue: 100 } };
+const PERCENT = {
+  ...QUIET,
+  priceFormat: { type: "price", precision: 0, minMove: 1 },
+  autoscaleInfoProvider: () => ({ priceRange: { minValue: 0, maxValue: 100 } }),
+};
+const BAND = { ...PERCENT, lineWidth: 1, lineStyle: LineStyle.Dashed };
+const WAVE = { ...PERCENT, lineWidth: 1.5 };
 
 const STATIC = {
   autoSize: true,
@@ -49,15 +54,14 @@ export class Plot {
 
   addLines() {
     const add = (pane, options) => this.chart.addSeries(LineSeries, options, pane);
-    const wave = { ...QUIET, lineWidth: 1.5, autoscaleInfoProvider: () => ZERO_TO_HUNDRED };
     const lines = {
       ema: add(0, { ...QUIET, lineWidth: 2 }),
       lower: add(MOMENTUM_PANE, BAND),
       upper: add(MOMENTUM_PANE, BAND),
-      d: add(MOMENTUM_PANE, { ...wave, priceFormat: { type: "price", precision: 0, minMove: 1 } }),
-      k: add(MOMENTUM_PANE, { ...wave, priceFormat: { type: "price", precision: 0, minMove: 1 } }),
+      d: add(MOMENTUM_PANE, WAVE),
+      k: add(MOMENTUM_PANE, WAVE),
     };
-    lines.k.priceScale().applyOptions({ scaleMargins: { top: 0.14, bottom: 0.08 } });
+    lines.k.priceScale().applyOptions({ scaleMargins: { top: 0.24, bottom: 0.08 } });
     return lines;
   }
 
@@ -100,6 +104,7 @@ export class Plot {
     this.fills = fills;
     this.markers.setMarkers(fills.map(({ bar, side }) => ({
       time: bar,
+      size: 1.5,
       ...(side === "buy"
         ? { position: "belowBar", shape: "arrowUp", color: this.look.buy }
         : { position: "aboveBar", shape: "arrowDown", color: this.look.sell }),

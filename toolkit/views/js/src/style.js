@@ -16,8 +16,8 @@ export const STYLE = `
 .tk-frame, .tk-label { color: var(--tk-muted); }
 .tk-price { font-size: 14px; font-weight: 600; }
 .tk-holding {
-  padding: 0 7px; border-radius: 4px; background: var(--tk-raised); overflow: hidden;
-  text-overflow: ellipsis; min-width: 0;
+  display: inline-flex; gap: 6px; padding: 0 7px; border-radius: 4px;
+  background: var(--tk-raised);
 }
 .tk-space { flex: 1; }
 .tk-state { display: inline-flex; align-items: center; gap: 6px; color: var(--tk-muted); }
@@ -31,6 +31,7 @@ export const STYLE = `
 .tk-zone {
   font: inherit; color: var(--tk-muted); background: transparent; cursor: pointer;
   border: 1px solid transparent; border-radius: 4px; padding: 0 2px; margin: 0;
+  field-sizing: content;
 }
 .tk-zone:hover, .tk-zone:focus-visible { border-color: var(--tk-line); color: var(--tk-text); }
 .tk-zone option { color: var(--tk-text); background: var(--tk-surface); }
@@ -61,10 +62,10 @@ export const STYLE = `
   color: var(--tk-muted); pointer-events: none;
 }
 .tk-chart [hidden] { display: none; }
-@container (max-width: 620px) { .tk-wide { display: none; } }
+@container (max-width: 620px) { .tk-chart .tk-wide { display: none; } }
 @container (max-width: 440px) {
   .tk-head { gap: 7px; padding: 6px 9px; }
   .tk-legend { left: 9px; column-gap: 8px; }
-  .tk-roomy { display: none; }
+  .tk-chart .tk-roomy { display: none; }
 }
 `;

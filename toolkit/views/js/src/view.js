@@ -1,5 +1,5 @@
 // One view of a chart: joins the model, the store, the drawing and the page around it.
-import { element, fillText, holdingText, momentumLegend, priceLegend, stateText } from "./dom.js";
+import { element, fillText, holdingBadge, momentumLegend, priceLegend, stateText } from "./dom.js";
 import { ZONES, clock, fixed, timeframe } from "./format.js";
 import { Plot } from "./plot.js";
 import { Store, get } from "./store.js";
@@ -155,7 +155,9 @@ export class View {
     const { digits } = this.plot;
     this.frame.textContent = timeframe(rows.slice(-50).map((row) => get(row, "time")));
     this.price.textContent = fixed(get(last, "close"), digits);
-    this.holding.textContent = holdingText(this.data.position, get(last, "close"), digits);
+    this.holding.replaceChildren(
+      ...holdingBadge(this.data.position, get(last, "close"), digits),
+    );
     this.holding.hidden = !this.data.position;
     this.showLegend();
   }
