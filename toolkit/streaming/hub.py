@@ -71,7 +71,7 @@ class Hub:
         self._rings = {stream: Ring(ring_size) for stream in Stream}
         self._clients: dict[str, _Client] = {}
         self._audiences: dict[tuple[Stream, str | None], tuple[Mailbox, ...]] = {}
-        self._min_interval = 0.0
+        self.min_interval = 0.0
 
     def seq(self, stream: Stream) -> int:
         """Return the number of the stream's latest message, 0 before the first."""
@@ -112,6 +112,12 @@ class Hub:
         """Queue one control event, in order with the client's messages."""
         if found := self._clients.get(client):
             found.mailbox.push(control(event, data))
+
+    def broadcast(self, event: str, data: Mapping[str, Any]) -> None:
+        """Queue one control event for every client."""
+        frame = control(event, data)
+        for client in self._clients.values():
+            client.mailbox.push(frame)
 
     def take(self, client: str, limit: int) -> list[Frame]:
         """Remove and return what the client may get now, about `limit` frames at most."""
@@ -203,14 +209,14 @@ class Hub:
 
     def set_min_interval(self, seconds: float) -> None:
         """Give every client's conflatable messages at least this distance; 0 = none."""
-        self._min_interval = seconds
+        self.min_interval = seconds
         for client in self._clients.values():
             self._set_interval(client)
-            client.mailbox.push(control("config_changed", {"streaming_interval": seconds}))
+        self.broadcast("config_changed", {"streaming_interval": seconds})
 
     def _set_interval(self, client: _Client) -> None:
         own = 1.0 / client.max_rate if client.max_rate else 0.0
-        client.mailbox.interval = max(own, self._min_interval)
+        client.mailbox.interval = max(own, self.min_interval)
 
     def _audience(self, key: tuple[Stream, str | None]) -> tuple[Mailbox, ...]:
         audience = self._audiences.get(key)

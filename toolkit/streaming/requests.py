@@ -89,9 +89,12 @@ def parse_ping(body: Any) -> Any:
     if body is None:
         return None
     stamp = _mapping(body, "ping", {"timestamp"}).get("timestamp")
-    if isinstance(stamp, bool) or not isinstance(stamp, (int, float, str, type(None))):
-        raise _refusal("timestamp", stamp, "a number or a string")
-    return stamp[:MAX_ID] if isinstance(stamp, str) else stamp
+    if stamp is None or (isinstance(stamp, str) and len(stamp) <= MAX_ID):
+        return stamp
+    number = isinstance(stamp, (int, float)) and not isinstance(stamp, bool)
+    if not number or not -(2**53) <= stamp <= 2**53:
+        raise _refusal("timestamp", stamp, f"a number, or a string up to {MAX_ID} characters")
+    return stamp
 
 
 def _mapping(body: Any, what: str, known: set[str]) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 
 from toolkit.streaming.frames import Frame
 
@@ -23,16 +24,8 @@ class Ring:
 
     def after(self, seq: int) -> Iterator[Frame]:
         """Return what is kept of the frames after `seq`; see `expired` for what is not."""
-        kept = reversed(self._frames)
-        newer = [frame for frame in _while_after(kept, seq)]
-        return reversed(newer)
+        newest_first = takewhile(lambda frame: frame.seq > seq, reversed(self._frames))
+        return reversed(list(newest_first))
 
     def __len__(self) -> int:
         return len(self._frames)
-
-
-def _while_after(frames: Iterator[Frame], seq: int) -> Iterator[Frame]:
-    for frame in frames:
-        if frame.seq <= seq:
-            return
-        yield frame

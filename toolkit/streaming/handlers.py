@@ -1,0 +1,215 @@
+"""What the server does with each Socket.IO event of a client."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import socketio
+
+from toolkit.errors import AuthError, ToolkitError, WireError
+from toolkit.streaming.auth import Authenticator, Identity
+from toolkit.streaming.commands import Commands, Reporter
+from toolkit.streaming.delivery import Delivery
+from toolkit.streaming.hub import Hub
+from toolkit.streaming.requests import (
+    parse_command,
+    parse_last_seen,
+    parse_ping,
+    parse_selection,
+)
+from toolkit.streaming.service import BotPort, ServerSettings
+from toolkit.streaming.stats import ClientRecord, ServiceStats
+from toolkit.streaming.wire import PROTOCOL, Stream, format_time
+
+Handle = Callable[[ClientRecord, Any], Awaitable[Mapping[str, Any]]]
+MAX_NAME = 40
+
+
+class SocketHandlers:
+    """Connects clients to hub, bot and commands; `register` hangs it into a Socket.IO server.
+
+    Handlers of one client run one after the other, and not before the client has taken what it
+    was sent: whoever does not read is not read from.
+    """
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        bot: BotPort,
+        auth: Authenticator,
+        delivery: Delivery,
+        commands: Commands,
+        stats: ServiceStats,
+        reporter: Reporter,
+        settings: ServerSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._hub = hub
+        self._bot = bot
+        self._auth = auth
+        self._delivery = delivery
+        self._commands = commands
+        self._stats = stats
+        self._reporter = reporter
+        self._settings = settings
+        self._clock = clock
+
+    def register(self, sio: Any) -> None:
+        """Handle all events of the protocol; unknown ones are answered with an error."""
+
+        async def connect(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+            transport_id = sio.manager.eio_sid_from_sid(sid, "/")
+            self._connect(sid, transport_id, environ, auth)
+
+        async def unknown(event: str, sid: str, *args: Any) -> Any:
+            async def refuse(_client: ClientRecord, _body: Any) -> Mapping[str, Any]:
+                raise WireError(
+                    f"unknown event {event[:MAX_NAME]!r}; allowed: {', '.join(handlers)}",
+                    field="event",
+                    allowed=list(handlers),
+                )
+
+            return await self._handle(event[:MAX_NAME], refuse, sid, args[:1])
+
+        handlers: dict[str, Handle] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "ping": self._ping,
+            "get_performance_stats": self._performance,
+            "resume": self._resume,
+            "command": self._command,
+        }
+        sio.on("connect", connect)
+        sio.on("disconnect", self._disconnect)
+        sio.on("*", unknown)
+        for name, handle in handlers.items():
+            sio.on(name, self._bound(name, handle))
+
+    def _connect(self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Any) -> None:
+        try:
+            record = self._admit(sid, transport_id, environ, auth or {})
+            last_seen = (auth or {}).get("last_seen")
+            missed = parse_last_seen(last_seen) if last_seen is not None else None
+        except ToolkitError as error:
+            raise socketio.exceptions.ConnectionRefusedError(
+                error.message, error.to_dict()
+            ) from None
+        self._stats.clients[sid] = record
+        self._delivery.add(sid, transport_id)
+        self._hub.send(sid, "connected", self._welcome(record))
+        if missed:
+            self._hub.resume(sid, missed.epoch, missed.seq)
+
+    def _admit(
+        self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Mapping[str, Any]
+    ) -> ClientRecord:
+        headers = {
+            "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+            "cookie": environ.get("HTTP_COOKIE", ""),
+        }
+        identity = self._auth.identify(headers, auth.get("token"))
+        if len(self._stats.clients) >= self._settings.max_connections:
+            raise AuthError(f"{self._settings.max_connections} clients are connected; try later")
+        name = auth.get("client")
+        readable = isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME
+        return ClientRecord(
+            id=sid,
+            name=name if isinstance(name, str) and readable else identity.name,
+            role=identity.role,
+            transport_id=transport_id,
+            connected_at=self._clock(),
+        )
+
+    async def _disconnect(self, sid: str, _reason: Any = None) -> None:
+        self._stats.clients.pop(sid, None)
+        self._delivery.remove(sid)
+
+    def _welcome(self, record: ClientRecord) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "client_id": record.id,
+            "connectionId": record.id,
+            "server_time": format_time(self._clock()),
+            "protocol": PROTOCOL,
+            "epoch": self._hub.epoch,
+            "role": record.role.name.lower(),
+            "config": {
+                "symbols": list(self._bot.symbols),
+                "streams": [stream.value for stream in Stream],
+                "heartbeat_interval": settings.heartbeat_interval,
+                "ping_interval": settings.ping_interval,
+                "ping_timeout": settings.ping_timeout,
+                "max_http_buffer_size": settings.max_http_buffer_size,
+                "reconnect_attempts": settings.reconnect_attempts,
+                "reconnect_delay": settings.reconnect_delay,
+            },
+        }
+
+    def _bound(self, name: str, handle: Handle) -> Callable[..., Awaitable[dict[str, Any]]]:
+        async def handler(sid: str, *args: Any) -> dict[str, Any]:
+            return await self._handle(name, handle, sid, args)
+
+        return handler
+
+    async def _handle(
+        self, name: str, handle: Handle, sid: str, args: tuple[Any, ...]
+    ) -> dict[str, Any]:
+        client = self._stats.clients.get(sid)
+        if client is None:
+            return {"ok": False, "error": WireError("not connected").to_dict()}
+        try:
+            if not await self._delivery.drained(client.transport_id):
+                raise WireError("this client sends without reading what it is sent")
+            if len(args) > 1:
+                raise WireError(f"{name} takes one object, got {len(args)} arguments", field=name)
+            return {"ok": True, **await handle(client, args[0] if args else None)}
+        except ToolkitError as problem:
+            error = problem.to_dict()
+        except Exception as problem:  # noqa: BLE001 - reported in full, answered without details
+            error = self._reporter.unexpected(name, problem)
+        self._hub.send(sid, "error", {**error, "event": name})
+        return {"ok": False, "error": error}
+
+    async def _subscribe(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
+        wanted = parse_selection(body, symbols=self._bot.symbols)
+        return self._hub.subscribe(
+            client.id,
+            wanted.streams,
+            wanted.symbols,
+            max_rate=wanted.max_rate,
+            snapshot=self._bot.snapshot(),
+        )
+
+    async def _unsubscribe(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
+        wanted = parse_selection(body, symbols=self._bot.symbols)
+        return self._hub.unsubscribe(client.id, wanted.streams, wanted.symbols)
+
+    async def _ping(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
+        answer = {"timestamp": format_time(self._clock()), "client_ping_time": parse_ping(body)}
+        self._hub.send(client.id, "pong", answer)
+        return answer
+
+    async def _performance(self, client: ClientRecord, _body: Any) -> Mapping[str, Any]:
+        answer = {
+            "client_id": client.id,
+            "connected_at": format_time(client.connected_at),
+            "connection_uptime": (self._clock() - client.connected_at).total_seconds(),
+            "messages_delivered": client.delivered,
+            "messages_waiting": self._hub.waiting(client.id),
+            "subscriptions": self._hub.subscriptions(client.id),
+            "latency": self._stats.latency(),
+        }
+        self._hub.send(client.id, "performance_stats", answer)
+        return answer
+
+    async def _resume(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
+        seen = parse_last_seen(body)
+        self._hub.resume(client.id, seen.epoch, seen.seq)
+        return {"epoch": self._hub.epoch}
+
+    async def _command(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
+        command = parse_command(body)
+        return await self._commands.run(command, Identity(client.role), who=client.who)

@@ -1,0 +1,287 @@
+"""The streaming server: Socket.IO, HTTP API and dashboard proxy on one port, in one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import socketio
+import uvicorn
+
+from toolkit.errors import ConfigError
+from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.commands import Commands, Reporter
+from toolkit.streaming.delivery import Delivery
+from toolkit.streaming.guard import App, Guard, Receive, Scope, Send
+from toolkit.streaming.handlers import SocketHandlers
+from toolkit.streaming.http_api import Service, create_api
+from toolkit.streaming.hub import Hub
+from toolkit.streaming.proxy import Proxy
+from toolkit.streaming.service import BotPort, ServerSettings
+from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.wire import format_time
+
+SOCKET_PATH = "/socket.io"
+# Above it uvicorn closes the connection; below it a message that is too large gets an answer.
+HARD_LIMIT_FACTOR = 32
+STALL_SECONDS = 30.0
+GOODBYE_SECONDS = 0.3
+
+
+def utc_now() -> datetime:
+    """Return the wall time, UTC-aware."""
+    return datetime.now(UTC)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that leaves the process's signals to their owner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class StreamingServer:
+    """Serves one bot. `start` and `stop` belong to the loop that publishes to `hub`.
+
+    `dashboard` gives the address of the dashboard process, None while there is none;
+    `on_shutdown` is called (in the loop) when an admin sends the command `shutdown`.
+    """
+
+    def __init__(
+        self,
+        *,
+        bot: BotPort,
+        hub: Hub,
+        settings: ServerSettings,
+        dashboard: Callable[[], str | None] = lambda: None,
+        on_shutdown: Callable[[], None] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._bot = bot
+        self._hub = hub
+        self._settings = settings
+        self._dashboard = dashboard
+        self._on_shutdown = on_shutdown
+        self._clock = clock
+        self._auth = Authenticator(settings)
+        self._listener: socket.socket | None = None
+        self._port = settings.port
+        self._uvicorn: _Uvicorn | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is served; final after `start`."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address for clients on this machine."""
+        host = self._settings.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+        return f"http://{host}:{self._port}"
+
+    @property
+    def token(self) -> str:
+        """The owner's token (admin)."""
+        return self._auth.token
+
+    async def start(self) -> None:
+        """Bind the port and serve; raises ConfigError at once when the port cannot be had."""
+        self._listener = _bind(self._settings.host, self._settings.port)
+        self._port = self._listener.getsockname()[1]
+        self._auth.bind(self._port)
+        self._build()
+        self._hub.set_min_interval(self._settings.streaming_interval)
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=self._settings.max_http_buffer_size * HARD_LIMIT_FACTOR,
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+            proxy_headers=False,
+        )
+        self._uvicorn = _Uvicorn(config)
+        self._serving = asyncio.create_task(
+            self._uvicorn.serve(sockets=[self._listener]), name="http server"
+        )
+        while not self._uvicorn.started:
+            if self._serving.done():
+                self._serving.result()
+            await asyncio.sleep(0)
+        self._spawn(self._heartbeat())
+
+    async def stop(self) -> None:
+        """Say goodbye to clients and stop within a second, leaving nothing behind."""
+        if self._uvicorn is None or self._serving is None:
+            return
+        await self._say_goodbye()
+        await self._delivery.close()
+        await self._commands.close()
+        await self._proxy.close()
+        await self._sio.shutdown()
+        self._uvicorn.should_exit = True
+        self._abort_all_after(GOODBYE_SECONDS)
+        await self._serving
+        self._cut_off(self._uvicorn.server_state.connections)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._uvicorn = self._serving = None
+
+    def _build(self) -> None:
+        settings, hub = self._settings, self._hub
+        self._sio = _socketio_server(settings, self._auth)
+        self._sio.eio.start_background_task = self._start_background_task
+        self._stats = ServiceStats(hub.counters, clock=self._clock, monotonic=time.monotonic)
+        self._delivery = Delivery(hub, self._sio.eio, self._stats, stall_timeout=STALL_SECONDS)
+        reporter = Reporter(hub.publish, clock=self._clock)
+        self._commands = Commands(
+            self._bot,
+            reporter=reporter,
+            on_shutdown=self._on_shutdown,
+            timeout=settings.command_timeout,
+        )
+        SocketHandlers(
+            hub=hub,
+            bot=self._bot,
+            auth=self._auth,
+            delivery=self._delivery,
+            commands=self._commands,
+            stats=self._stats,
+            reporter=reporter,
+            settings=settings,
+            clock=self._clock,
+        ).register(self._sio)
+        self._proxy = Proxy(self._dashboard, self._auth)
+        service = Service(
+            bot=self._bot,
+            hub=hub,
+            auth=self._auth,
+            commands=self._commands,
+            stats=self._stats,
+            delivery=self._delivery,
+            reporter=reporter,
+            settings=settings,
+        )
+        self._app = _dispatch(self._guarded(), create_api(service, fallback=self._proxy))
+
+    def _guarded(self) -> App:
+        return Guard(
+            socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH),
+            max_size=self._settings.max_http_buffer_size,
+            stall_timeout=STALL_SECONDS,
+            abort=self._abort,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _start_background_task(
+        self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        # Engine.IO forgets its timers; here they end with the server.
+        return self._spawn(target(*args, **kwargs))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_interval)
+            beat = {
+                "timestamp": format_time(self._clock()),
+                "server_status": "streaming" if self._delivery.running else "stopped",
+                "active_clients": len(self._stats.clients),
+            }
+            self._hub.broadcast("heartbeat", beat)
+
+    async def _say_goodbye(self) -> None:
+        goodbyes = [self._sio.disconnect(client) for client in list(self._stats.clients)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await asyncio.gather(*goodbyes)
+
+    def _abort(self, peer: Any) -> None:
+        if self._uvicorn is not None:
+            connections = self._uvicorn.server_state.connections
+            self._cut_off({c for c in connections if getattr(c, "client", None) == peer})
+
+    def _abort_all_after(self, seconds: float) -> None:
+        async def abort() -> None:
+            await asyncio.sleep(seconds)
+            if self._uvicorn is not None:
+                self._cut_off(self._uvicorn.server_state.connections)
+
+        self._spawn(abort())
+
+    @staticmethod
+    def _cut_off(connections: Any) -> None:
+        for connection in list(connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
+def _socketio_server(settings: ServerSettings, auth: Authenticator) -> Any:
+    def origin_allowed(origin: str | None, environ: dict[str, Any]) -> bool:
+        headers = {"host": environ.get("HTTP_HOST", "")}
+        return auth.origin_allowed({**headers, "origin": origin} if origin else headers)
+
+    return socketio.AsyncServer(
+        async_mode="asgi",
+        async_handlers=False,
+        cors_allowed_origins=origin_allowed,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=settings.max_http_buffer_size,
+        logger=False,
+        engineio_logger=False,
+    )
+
+
+def _dispatch(sockets: App, api: App) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        ours = path == SOCKET_PATH or path.startswith(f"{SOCKET_PATH}/")
+        await (sockets if ours else api)(scope, receive, send)
+
+    return app
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers share one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        taken = error.errno == errno.EADDRINUSE
+        problem = "is taken" if taken else f"cannot be had on {host} ({error.strerror})"
+        raise ConfigError(
+            f"port {port} {problem}; choose another with --port (or port=), "
+            "or see who has it with `toolkit doctor`",
+            field="port",
+            value=port,
+        ) from error
+    return listener
