@@ -16,7 +16,7 @@ const LEVELS = {
 const QUIET = { lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false };
 const PERCENT = {
   ...QUIET,
-  priceFormat: { type: "price", precision: 0, minMove: 1 },
+  priceFormat: { type: "custom", minMove: 1, formatter: percentLabel },
   autoscaleInfoProvider: () => ({ priceRange: { minValue: 0, maxValue: 100 } }),
 };
 const BAND = { ...PERCENT, lineWidth: 1, lineStyle: LineStyle.Dashed };
@@ -156,6 +156,11 @@ export class Plot {
   remove() {
     this.chart.remove();
   }
+}
+
+// The room above 100, where the legend stands, has no values.
+function percentLabel(value) {
+  return value < 0 || value > 100 ? "" : value.toFixed(0);
 }
 
 const candle = (row) => ({

@@ -68,4 +68,5 @@ export const STYLE = `
   .tk-legend { left: 9px; column-gap: 8px; }
   .tk-chart .tk-roomy { display: none; }
 }
+@container (max-width: 340px) { .tk-frame, .tk-holding > :first-child { display: none; } }
 `;
