@@ -16,7 +16,7 @@ def noise(
     return frame(np.cumsum(rng.normal(0.0, volatility, bars)), rng, symbol, volatility)
 
 
-def pulled_back(seed: int, *, bars: int = 3000, pull: float = 0.1) -> pd.DataFrame:
+def pulled_back(seed: int, *, bars: int = 3000, pull: float = 0.2) -> pd.DataFrame:
     """Prices that return to their level: buying after a fall pays."""
     rng = np.random.default_rng(seed)
     volatility, value, path = 0.001, 0.0, []
@@ -27,17 +27,26 @@ def pulled_back(seed: int, *, bars: int = 3000, pull: float = 0.1) -> pd.DataFra
 
 
 def frame(path: Any, rng: Any, symbol: str, volatility: float) -> pd.DataFrame:
-    close = 100.0 * np.exp(path)
-    open_ = np.concatenate([[100.0], close[:-1]])
-    size = len(close)
+    """Bars whose highs and lows are those of a Brownian path between open and close.
+
+    Anything simpler is no fair game: a stop is filled at its level, so a path that jumps over
+    levels would make stops earn money.
+    """
+    before = np.concatenate([[0.0], path[:-1]])
+    size = len(path)
+
+    def reach() -> Any:
+        spread = (path - before) ** 2 - 2.0 * volatility**2 * np.log(1.0 - rng.random(size))
+        return np.sqrt(spread)
+
     return pd.DataFrame(
         {
             "timestamp": pd.date_range("2026-01-05 14:30", periods=size, freq="min", tz="UTC"),
             "symbol": symbol,
-            "open": open_,
-            "high": np.maximum(open_, close) * (1.0 + rng.random(size) * volatility / 2),
-            "low": np.minimum(open_, close) * (1.0 - rng.random(size) * volatility / 2),
-            "close": close,
+            "open": 100.0 * np.exp(before),
+            "high": 100.0 * np.exp((before + path + reach()) / 2.0),
+            "low": 100.0 * np.exp((before + path - reach()) / 2.0),
+            "close": 100.0 * np.exp(path),
             "volume": 1.0,
         }
     )

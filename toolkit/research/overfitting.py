@@ -41,18 +41,21 @@ def probabilistic_sharpe(moments: Moments, benchmark: float) -> float:
     return NORMAL.cdf((ratio - benchmark) * math.sqrt(moments.periods - 1) / math.sqrt(spread))
 
 
-def expected_maximum(ratios: Floats) -> float:
+def expected_maximum(ratios: Floats, *, periods: int) -> float:
     """Return the best Sharpe ratio that so many trials without any skill are expected to show.
 
-    sqrt(V) ((1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e))) with g the constant of Euler and Mascheroni,
-    equation 1 of Bailey and Lopez de Prado (2014). 0 for a single trial.
+    sqrt(V) ((1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e))) with g the constant of Euler and Mascheroni
+    and V the variance of the trials' ratios, equation 1 of Bailey and Lopez de Prado (2014).
+    V is at most 1 / (periods - 1), the sampling variance of a ratio without skill: what trials
+    differ by beyond that is no luck. 0 for a single trial.
     """
     trials = len(ratios)
-    if trials < 2:
+    if trials < 2 or periods < 2:
         return 0.0
     first = NORMAL.inv_cdf(1.0 - 1.0 / trials)
     second = NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
-    return float(np.std(ratios, ddof=1)) * ((1.0 - EULER) * first + EULER * second)
+    spread = math.sqrt(min(float(np.var(ratios, ddof=1)), 1.0 / (periods - 1)))
+    return spread * ((1.0 - EULER) * first + EULER * second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,7 @@ class SweepTable:
         done, moments = self.results.done, self._moments(number)
         year = math.sqrt(self.periods_per_year)
         trials = np.nan_to_num(self.results.metrics[done, METRICS.index("sharpe")]) / year
-        luck = expected_maximum(trials)
+        luck = expected_maximum(trials, periods=moments.periods)
         validation = cross_validate(self.results.blocks[done], self.block_counts)
         return judge(
             Overfitting(
