@@ -1,4 +1,4 @@
-"""A client without a server: a seeded market that ticks in a thread, and the bot's other streams."""
+"""A client without a server: a seeded market that ticks in a thread, and a bot that trades it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class LivelyClient:
     def _trade(self, symbol: str, bar: Data) -> None:
         k = bar["indicators"]["stoch_rsi_k"]
         if symbol in self._positions:
-            if self._random.random() < 0.15:
+            if self._random.random() < 0.04:
                 self._close(symbol, bar)
             else:
                 held = self._positions[symbol]
@@ -156,7 +156,11 @@ class LivelyClient:
         account = {"kind": "account", "timestamp": now, "cash": cash, "equity": cash + open_pnl}
         account |= {"realised_pnl": self._realised, "open_positions": len(self._positions)}
         self._send("stream_account", account)
-        health = {"kind": "health", "timestamp": now, "state": "paused" if self._paused else "running"}
+        health = {
+            "kind": "health",
+            "timestamp": now,
+            "state": "paused" if self._paused else "running",
+        }
         health |= {"reason": "", "market": "simulated", "broker": "simulated"}
         self._send("stream_system_health", health)
 

@@ -20,14 +20,14 @@ def main() -> None:
     dashboard = Dashboard(client)
 
     def ready(address: str) -> None:
-        print(address, flush=True)
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
 
     try:
         dashboard.serve(port=options.port, on_ready=ready)
     finally:
         client.stop()
-        dashboard.close()
-        print(f"left: {client.handlers} handlers, {dashboard.followed}", flush=True)
+        sys.stdout.write(f"left: {client.handlers} handlers, {dashboard.followed}\n")
 
 
 if __name__ == "__main__":

@@ -145,9 +145,7 @@ def account(desk: DeskData) -> str:
 def parameters(values: Parameters) -> str:
     """Return the parameters in force, grouped as one speaks of them."""
     rows = [*_conditions(values), *_exits(values), *_limits(values)]
-    return (
-        '<dl class="set">' + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in rows) + "</dl>"
-    )
+    return '<dl class="set">' + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in rows) + "</dl>"
 
 
 def _conditions(values: Parameters) -> list[tuple[str, str]]:
@@ -173,8 +171,10 @@ def _exits(values: Parameters) -> list[tuple[str, str]]:
         ("Stop loss", f"{risk.atr_multiplier:g} × ATR" if risk.atr_stop else fixed),
         ("Take profit", f"{risk.take_profit:g} %" if risk.take_profit else "off"),
         ("Trailing stop", trail if risk.trailing_stop else "off"),
-        ("Signal exit", f"above {values.stoch_rsi.upper_band:g}" if values.rules.exit_on_signal
-         else "off"),
+        (
+            "Signal exit",
+            f"above {values.stoch_rsi.upper_band:g}" if values.rules.exit_on_signal else "off",
+        ),
     ]
 
 

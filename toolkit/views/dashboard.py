@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ConfigError, ToolkitError
 from toolkit.views.desk import Desk, DeskClient
 from toolkit.views.feed import ChartFeed
 from toolkit.views.live_view import LiveView
+from toolkit.views.serving import Ready, connected_client, serve_page
 
 log = logging.getLogger(__name__)
-
-Ready = Callable[[str], None]
 
 
 class Dashboard:
     """Serves one client's bot to any number of browsers.
 
     Sessions share its feeds: each symbol is followed once, while somebody looks at it. The
-    client stays the caller's; `close` only lets go of it.
+    client stays the caller's. All methods are for the event loop that serves the pages; only
+    `run_soon` may be called from anywhere.
     """
 
     def __init__(self, client: DeskClient) -> None:
         self.client = client
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="dashboard")
         self.desk = Desk(client, run_soon=self.run_soon)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._feeds: dict[str, ChartFeed] = {}
         self._viewers: dict[str, int] = {}
         self._troubles: dict[str, str] = {}
-        self.run_soon(self._guarded("desk", self.desk.start))
+
+    def build(self, *, symbol: str | None = None) -> Any:
+        """Return the page of the current browser session; raises ConfigError for the symbol."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self.run_soon(lambda: self._attempt("desk", self.desk.start))
+        return LiveView(self, symbol=symbol).template
 
     def run_soon(self, call: Callable[[], None]) -> None:
         """Run a call that may block, outside of the event loop and of the client's thread."""
-        self._pool.submit(call).add_done_callback(_report)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.run_in_executor, None, _logged(call))
 
     def follow(self, symbol: str) -> ChartFeed:
         """Return the feed of a symbol and count one more viewer; balance it with `release`."""
-        self._viewers[symbol] = self._viewers.get(symbol, 0) + 1
         if symbol not in self._feeds:
             feed = ChartFeed(self.client, symbol, run_soon=self.run_soon)
             self._feeds[symbol] = feed
-            self.run_soon(self._guarded(symbol, feed.start))
+            self.run_soon(lambda: self._attempt(symbol, feed.start))
+        self._viewers[symbol] = self._viewers.get(symbol, 0) + 1
         return self._feeds[symbol]
 
     def release(self, symbol: str) -> None:
@@ -63,25 +72,18 @@ class Dashboard:
         """What went wrong with the data of a symbol, in words; empty where nothing did."""
         return self._troubles.get("desk", "") or self._troubles.get(symbol, "")
 
-    def build(self, *, symbol: str | None = None) -> Any:
-        """Return the page of the current browser session; raises ConfigError for the symbol."""
-        return LiveView(self, symbol=symbol).template
-
     def serve(
-        self,
-        *,
-        port: int,
-        address: str = "127.0.0.1",
-        on_ready: Ready | None = None,
+        self, *, port: int, address: str = "127.0.0.1", on_ready: Ready | None = None
     ) -> None:
         """Serve the page at `/` until the process is asked to stop (SIGINT, SIGTERM).
 
-        Port 0 takes any free one; `on_ready` gets the address once it is open. Requests of any
-        origin that carry the address's own Host are taken, as a proxy on this machine sends them.
+        Port 0 takes any free one; `on_ready` gets the address. Raises ConfigError for a taken
+        port.
         """
-        from toolkit.views.serving import serve_page
-
-        serve_page(self.build, port=port, address=address, on_ready=on_ready)
+        try:
+            asyncio.run(serve_page(self.build, port=port, address=address, on_ready=on_ready))
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Stop following; the client is left open. Calling it twice is harmless."""
@@ -90,19 +92,79 @@ class Dashboard:
         self._feeds.clear()
         self._viewers.clear()
         self.desk.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _guarded(self, name: str, call: Callable[[], None]) -> Callable[[], None]:
-        def attempt() -> None:
+    def _attempt(self, name: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except ToolkitError as error:
+            self._troubles[name] = error.message
+
+
+def serve(
+    *,
+    url: str,
+    token: str,
+    port: int,
+    address: str = "127.0.0.1",
+    on_ready: Ready | None = None,
+) -> None:
+    """Connect to the server at `url` and serve its dashboard at `/`; blocks until SIGINT, SIGTERM.
+
+    Raises ConfigError for a taken port, AuthError for a wrong token, WireError where nothing
+    answers.
+    """
+
+    async def run() -> None:
+        async with connected_client(url, token) as client:
+            dashboard = Dashboard(client)
             try:
-                call()
-            except ToolkitError as error:
-                self._troubles[name] = error.message
+                await serve_page(dashboard.build, port=port, address=address, on_ready=on_ready)
+            finally:
+                dashboard.close()
 
-        return attempt
+    asyncio.run(run())
 
 
-def _report(future: Future[None]) -> None:
-    error = None if future.cancelled() else future.exception()
-    if error is not None:
-        log.error("a background call of the dashboard failed", exc_info=error)
+def main() -> int:
+    """Serve what TOOLKIT_URL, TOOLKIT_TOKEN and TOOLKIT_DASHBOARD_PORT say; the exit code."""
+    try:
+        url, token = _setting("TOOLKIT_URL"), _setting("TOOLKIT_TOKEN")
+        port = os.environ.get("TOOLKIT_DASHBOARD_PORT", "9766")
+        if not port.isdecimal() or int(port) > 65535:
+            raise ConfigError(
+                f"TOOLKIT_DASHBOARD_PORT is {port!r}; allowed: 0 to 65535 (0 is any free one)",
+                field="TOOLKIT_DASHBOARD_PORT",
+                allowed="0 to 65535",
+            )
+        serve(url=url, token=token, port=int(port), on_ready=_announce)
+    except ToolkitError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 2
+    return 0
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigError(f"{name} is not set; it names the server's address and token", field=name)
+    return value
+
+
+def _announce(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+
+
+def _logged(call: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            call()
+        except Exception:
+            log.exception("a background call of the dashboard failed")
+            raise
+
+    return run
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -54,9 +54,7 @@ def chart_figure(
     legend = _legend(sources, (price, momentum))
     _link_crosshairs(price, momentum)
     _follow(sources, view, visible, (price, momentum))
-    layout = Column(
-        legend, price, momentum, name="chart", spacing=0, sizing_mode=_sizing(height)
-    )
+    layout = Column(legend, price, momentum, name="chart", spacing=0, sizing_mode=_sizing(height))
     if height is not None:
         layout.height = height
     apply_theme(layout, theme)
@@ -236,7 +234,14 @@ def _fills(plot: Any, source: Any) -> None:
     for side, marker in (("buy", "triangle"), ("sell", "inverted_triangle")):
         view = CDSView(filter=GroupFilter(column_name="side", group=side))
         drawn = plot.scatter(
-            "x", "price", source=source, view=view, marker=marker, size=13, line_width=1.5, name=side
+            "x",
+            "price",
+            source=source,
+            view=view,
+            marker=marker,
+            size=13,
+            line_width=1.5,
+            name=side,
         )
         marks.append(drawn)
         role(drawn.glyph, fill_color=side, line_color="surface")

@@ -72,9 +72,7 @@ class LiveView:
 
         data = self._feed.snapshot()
         self._sources = ChartSources.from_data(data)
-        self._figure = chart_figure(
-            self._sources, theme=self._theme, parameters=data.parameters
-        )
+        self._figure = chart_figure(self._sources, theme=self._theme, parameters=data.parameters)
         self._symbol = pn.widgets.Select(
             options=symbols, value=symbol, width=136, margin=0, stylesheets=[CONTROL_STYLE]
         )
@@ -85,9 +83,7 @@ class LiveView:
         self._blocks = {name: _block() for name in ("headline", "status")}
         for name in ("notice", "account", "parameters"):
             self._blocks[name] = _block(sizing_mode="stretch_width")
-        self._positions = tables.table(
-            tables.POSITIONS, empty="No open position", min_width=58
-        )
+        self._positions = tables.table(tables.POSITIONS, empty="No open position", min_width=58)
         self._trades = tables.table(tables.TRADES, empty="No trade yet")
         self._orders = tables.table(tables.ORDERS, empty="No order yet")
         log_tabs = pn.Tabs(
@@ -118,7 +114,9 @@ class LiveView:
                 self._draw()
         except Exception:
             log.exception("the dashboard could not be drawn")
-            self._set_trouble("The dashboard could not be drawn; its log says why. Reload the page.")
+            self._set_trouble(
+                "The dashboard could not be drawn; its log says why. Reload the page."
+            )
             self._say("notice", blocks.notice(self._source.desk.snapshot(), self._trouble))
 
     def close(self) -> None:
@@ -182,8 +180,8 @@ class Controls:
         self._client, self._on_trouble = client, on_trouble
         self._entries = _button("Pause entries", width=122)
         self._flatten = _button("Flatten", width=80)
-        self._confirm = _button("Close all now", kind="danger", width=118)
-        self._cancel = _button("Keep", width=66)
+        self._confirm = _button("Close all", kind="danger", width=140)
+        self._cancel = _button("Cancel", width=72)
         self._entries.on_click(self._toggle_entries)
         self._flatten.on_click(lambda _event: self._ask(asking=True))
         self._cancel.on_click(lambda _event: self._ask(asking=False))
@@ -200,7 +198,11 @@ class Controls:
         self._entries.name = "Resume entries" if state == "paused" else "Pause entries"
         connected = data.connection == "connected"
         self._entries.disabled = not connected or state not in ("starting", "running", "paused")
-        self._flatten.disabled = not connected or not data.positions
+        count = len(data.positions)
+        self._flatten.disabled = not connected or not count
+        self._confirm.name = f"Close {count} position{'s' * (count != 1)}"
+        if self._flatten.disabled:
+            self._ask(asking=False)
 
     def _ask(self, *, asking: bool) -> None:
         self._flatten.visible = not asking

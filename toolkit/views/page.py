@@ -1,4 +1,4 @@
-"""The dashboard's page: one template, the light and dark switch, and what happens on a lost link."""
+"""The dashboard's page: its template, the light and dark switch, and what a lost link does."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ CONTROL_STYLE = """
 :host { font-family: var(--tk-font); }
 :host .bk-btn.bk-btn-default, :host .bk-btn.bk-btn-danger, :host select.bk-input {
   font: 13px var(--tk-font); height: 30px; min-height: 30px; padding: 0 12px; border-radius: 4px;
-  border: 1px solid var(--tk-line); box-shadow: none; color: var(--tk-text);
-  background-color: var(--tk-surface); }
+  border: 1px solid var(--tk-line) !important; box-shadow: none; color: var(--tk-text) !important;
+  background-color: var(--tk-surface) !important; }
 :host select.bk-input { font-size: 15px; font-weight: 600; padding-right: 28px;
   background-image: linear-gradient(45deg, transparent 50%, var(--tk-muted) 50%),
     linear-gradient(135deg, var(--tk-muted) 50%, transparent 50%);
   background-position: calc(100% - 17px) 50%, calc(100% - 12px) 50%;
   background-size: 5px 5px; background-repeat: no-repeat; }
 :host select.bk-input option { color: var(--tk-text); background: var(--tk-surface); }
-:host .bk-btn.bk-btn-default:hover { background-color: var(--tk-raised);
-  border-color: var(--tk-muted); }
+:host .bk-btn.bk-btn-default:hover { background-color: var(--tk-raised) !important;
+  border-color: var(--tk-muted) !important; }
 :host .bk-btn:focus-visible, :host select.bk-input:focus-visible {
   outline: 2px solid var(--tk-accent); outline-offset: 1px; }
-:host .bk-btn.bk-btn-danger { color: var(--tk-surface); background-color: var(--tk-loss);
-  border-color: var(--tk-loss); }
-:host .bk-btn.bk-btn-danger:hover { color: var(--tk-loss); background-color: var(--tk-surface); }
+:host .bk-btn.bk-btn-danger { color: var(--tk-surface) !important;
+  background-color: var(--tk-loss) !important; border-color: var(--tk-loss) !important; }
+:host .bk-btn.bk-btn-danger:hover { color: var(--tk-loss) !important;
+  background-color: var(--tk-surface) !important; }
 :host .bk-btn[disabled] { opacity: 0.5; }
 """
 
@@ -80,8 +81,6 @@ def page(*, title: str, switch: Any, parts: Mapping[str, Any]) -> Any:
     document = pn.state.curdoc
     if document is not None:
         document.title = title
-        document.js_on_event(
-            "document_ready", CustomJS(args={"switch_": switch}, code=_READY)
-        )
+        document.js_on_event("document_ready", CustomJS(args={"switch_": switch}, code=_READY))
         document.js_on_event("connection_lost", CustomJS(code=_LOST))
     return template

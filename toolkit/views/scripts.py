@@ -10,8 +10,10 @@ if (n == 0) return []
 const {start, end} = cb_data.range
 const first = Math.max(1, Math.ceil(start - x[0]))
 const last = Math.min(n - 1, Math.floor(end - x[0]))
-const room = Math.max(2, Math.floor((plot.properties.inner_width.is_unset ? 600 : plot.inner_width) / 84))
-const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720, 1440, 2880, 10080, 20160, 43200, 129600]
+const width = plot.properties.inner_width.is_unset ? 600 : plot.inner_width
+const room = Math.max(2, Math.floor(width / 84))
+const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720,
+  1440, 2880, 10080, 20160, 43200, 129600]
 let ticks = []
 for (const step of minutes) {
   const size = step * 60000
@@ -84,3 +86,5 @@ const {close} = bars.data
 const n = close.length
 line.setv(n == 0 ? {visible: false} : {location: close[n - 1], visible: true})
 """
+
+SHOW_ALL = "view.setv({start: -1, end: count})"

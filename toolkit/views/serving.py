@@ -5,33 +5,55 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from toolkit.errors import ConfigError
 
+Ready = Callable[[str], None]
+
 _UNUSED_SESSION_MS = 5000
 
 
-def serve_page(
+@asynccontextmanager
+async def connected_client(url: str, token: str) -> AsyncIterator[Any]:
+    """Give a synchronous client that lives in the running loop and is used from other threads.
+
+    Raises AuthError for a wrong token, WireError where nothing answers.
+    """
+    from toolkit.client.async_client import StreamClient
+    from toolkit.client.sync import Client
+
+    loop = asyncio.get_running_loop()
+
+    def call(coroutine: Coroutine[Any, Any, Any], *, timeout: float | None = 30.0) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)
+
+    stream_client = StreamClient(url, token=token)
+    await stream_client.connect()
+    try:
+        yield await asyncio.to_thread(Client, stream_client, call=call)
+    finally:
+        await stream_client.close()
+
+
+async def serve_page(
     build: Callable[[], Any],
     *,
     port: int,
     address: str,
-    on_ready: Callable[[str], None] | None = None,
+    on_ready: Ready | None = None,
 ) -> None:
-    """Serve `build()` at `/`, a new page for each browser session; blocks until SIGINT or SIGTERM.
+    """Serve `build()` at `/`, a new page for each browser session, until SIGINT or SIGTERM.
 
-    Port 0 takes any free one; `on_ready` gets the address. Raises ConfigError for a taken port.
+    Port 0 takes any free one; `on_ready` gets the address. A page is served to any Host, its
+    websocket only to pages of this very address, which is what a proxy on this machine claims to
+    be. Raises ConfigError for a taken port.
     """
-    asyncio.run(_serve(build, port=port or _free_port(address), address=address, ready=on_ready))
-
-
-async def _serve(
-    build: Callable[[], Any], *, port: int, address: str, ready: Callable[[str], None] | None
-) -> None:
     from panel.io.server import get_server
 
+    port = port or _free_port(address)
     try:
         server = get_server(
             {"/": build},
@@ -55,8 +77,8 @@ async def _serve(
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
     server.start()
-    if ready is not None:
-        ready(f"http://{address}:{port}")
+    if on_ready is not None:
+        on_ready(f"http://{address}:{port}")
     try:
         await stop.wait()
     finally:

@@ -86,7 +86,7 @@ class ChartSources:
         self.bars.data = _columns(rows, BAR_COLUMNS)
         self._update_rest(data)
 
-    def _extend(self, bars: Sequence[Mapping[str, Any]]) -> bool:
+    def _extend(self, bars: Sequence[Row]) -> bool:
         """Patch and append; return False where `bars` does not continue what is shown."""
         if not self._bars or not bars:
             return not self._bars and not bars

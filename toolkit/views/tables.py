@@ -44,17 +44,20 @@ TABLE_STYLE = """
 :host .tabulator .tabulator-headers, :host .tabulator .tabulator-header-contents {
   color: var(--tk-muted); background: var(--tk-surface); border: 0; font-weight: 400; }
 :host .tabulator .tabulator-header { border-bottom: 1px solid var(--tk-line); }
-:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 12px; }
-:host .tabulator .tabulator-col-title { font-weight: 400; }
+:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 8px !important; }
+:host .tabulator .tabulator-col.empty { visibility: hidden; }
+:host .tabulator .tabulator-col-title { padding: 0 !important; font-weight: 400; }
 :host .tabulator .tabulator-tableholder { background: transparent; }
 :host .tabulator .tabulator-tableholder .tabulator-table { background: transparent;
   color: var(--tk-text); }
 :host .tabulator .tabulator-row, :host .tabulator .tabulator-row.tabulator-row-even {
   background: transparent; border: 0; border-bottom: 1px solid var(--tk-grid); min-height: 26px; }
 :host .tabulator .tabulator-row:hover { background: var(--tk-raised); color: var(--tk-text); }
-:host .tabulator .tabulator-row .tabulator-cell { padding: 4px 8px; border: 0; height: 26px; }
-:host .tabulator .tabulator-placeholder span { color: var(--tk-muted) !important;
-  font: 13px var(--tk-font); white-space: normal; }
+:host .tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important;
+  margin: 0 !important; border: 0; height: 26px; }
+:host .tabulator .tabulator-row { padding: 0 !important; }
+:host .tabulator .tabulator-placeholder .tabulator-placeholder-contents {
+  color: var(--tk-muted) !important; font: 13px var(--tk-font) !important; }
 .gain { color: var(--tk-gain); } .loss { color: var(--tk-loss); }
 """
 
@@ -77,7 +80,7 @@ def _column(key: str, title: str, kind: Kind) -> Column:
 
 POSITIONS = (
     _column("symbol", "Symbol", "text"),
-    _column("quantity", "Quantity", "quantity"),
+    _column("quantity", "Qty", "quantity"),
     _column("entry_price", "Entry", "price"),
     _column("price", "Last", "price"),
     _column("unrealised_pnl", "P/L", "money"),

@@ -108,6 +108,8 @@ def apply_theme(root: Any, theme: Theme) -> None:
     """Paint a Bokeh figure or layout, and everything in it, in the theme's colours."""
     from bokeh.models import Axis, Grid, Plot, Title
 
+    # The page behind the canvases, not each canvas: nothing is left over at their edges.
+    root.styles = {**root.styles, "background-color": theme.surface}
     chrome = ((Plot, _paint_plot), (Axis, _paint_axis), (Grid, _paint_grid), (Title, _paint_title))
     for model in root.references():
         for kind, paint in chrome:
@@ -125,10 +127,10 @@ def _colour(theme: Theme, played: str | list[str]) -> Any:
     return [getattr(theme, name) for name in played]
 
 
-def _paint_plot(plot: Any, theme: Theme) -> None:
+def _paint_plot(plot: Any, _theme: Theme) -> None:
     plot.update(
-        background_fill_color=theme.surface,
-        border_fill_color=theme.surface,
+        background_fill_color=None,
+        border_fill_color=None,
         outline_line_color=None,
     )
 
@@ -156,6 +158,6 @@ def _paint_title(title: Any, theme: Theme) -> None:
     title.update(
         text_color=theme.text,
         text_font=FONT,
-        text_font_size="13px",
+        text_font_size="12px",
         text_font_style="normal",
     )
