@@ -43,4 +43,5 @@ class BokehChart(BokehModel):  # type: ignore[misc] # untyped vendor
     def close(self) -> None:
         """Release everything; the chart disappears from the notebook."""
         self._feed.close()
-        super().close()
+        if self.comm is not None:  # the vendor's own close fails the second time
+            super().close()

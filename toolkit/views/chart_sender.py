@@ -60,7 +60,7 @@ class ChartSender:
         self._sent_at = self._urgent_at = self._history_at = -HISTORY_INTERVAL
         self._last_time = -math.inf
         self._due = self._urgent = self._history_due = self._fills_due = False
-        self._waiting = False
+        self._wake_at = math.inf
 
     def on_change(self, kind: Change) -> None:
         """Take note of a change in the feed and send what is due."""
@@ -128,12 +128,13 @@ class ChartSender:
 
     def _wake_after(self, delay: float) -> None:
         # Without a timer the next message, or the view's next sign of life, does it.
-        if not self._waiting:
-            self._waiting = self._call_later(delay, self._wake)
+        at = self._clock() + delay
+        if at < self._wake_at and self._call_later(delay, self._wake):
+            self._wake_at = at
 
     def _wake(self) -> None:
         with self._lock:
-            self._waiting = False
+            self._wake_at = math.inf
             self._pump()
 
 

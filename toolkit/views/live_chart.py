@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigError
+from toolkit.views.extras import notebook_packages
 from toolkit.views.feed import ChartFeed, Client, RunSoon
 
 BUNDLE = Path(__file__).with_name("static") / "live_chart.js"
@@ -32,15 +33,11 @@ def live_chart(
     feed = ChartFeed(client, symbol, limit=limit, run_soon=_on_kernel_loop())
     feed.start()
     try:
-        return _widget(feed, height=height, bundle=bundle)
-    except ImportError as error:
+        with notebook_packages():
+            return _widget(feed, height=height, bundle=bundle)
+    except BaseException:
         feed.close()
-        raise ConfigError(
-            f"charts in a notebook need the package {error.name}; "
-            "install it with: pip install 'stochrsi-toolkit[notebook]'",
-            field="chart",
-            package=error.name,
-        ) from error
+        raise
 
 
 def _widget(feed: ChartFeed, *, height: int, bundle: Path) -> Any:
