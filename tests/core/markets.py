@@ -24,9 +24,7 @@ def minute(number: int) -> datetime:
 def bar(
     number: int, open_: float, high: float, low: float, close: float, *, symbol: str = "AAPL"
 ) -> Bar:
-    return Bar(
-        symbol=symbol, timestamp=minute(number), open=open_, high=high, low=low, close=close
-    )
+    return Bar(symbol=symbol, timestamp=minute(number), open=open_, high=high, low=low, close=close)
 
 
 def random_bars(

@@ -51,9 +51,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @settings(max_examples=120, deadline=None)
-@given(
-    options=OPTIONS, seed=st.integers(0, 10**6), fee=st.floats(0, 50), slippage=st.floats(0, 20)
-)
+@given(options=OPTIONS, seed=st.integers(0, 10**6), fee=st.floats(0, 50), slippage=st.floats(0, 20))
 def test_engine_and_oracle_make_the_same_trades_to_the_last_bit(options, seed, fee, slippage):
     bars, parameters = random_bars(seed), Parameters().replace(options)
     costs = Costs(stock_fee_bps=fee, crypto_fee_bps=25.0, slippage_bps=slippage)

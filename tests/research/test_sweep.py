@@ -167,3 +167,12 @@ def test_a_chosen_set_must_be_one_of_those_that_were_run(table: SweepTable) -> N
 def test_it_is_shown_with_its_best_sets(table: SweepTable) -> None:
     html = table._repr_html_()
     assert "12 sets" in html and "&lt;SweepTable" in html and "<table" in html
+
+
+def test_the_best_set_carries_its_verdict_until_it_is_changed():
+    table = sweep(noise(1), GRID, progress=False)
+    best = table.best()
+    assert isinstance(best, Parameters)
+    assert best.verdict == table.verdict()
+    assert best == best.verdict.parameters
+    assert not hasattr(best.replace(cooldown=61), "verdict")

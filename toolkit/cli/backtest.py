@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import console
-from toolkit.session.build import checked_capital
+from toolkit.core.inputs import checked_capital
 
 
 def backtest(

@@ -80,7 +80,9 @@ def costs_of(*, stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float
 def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
     """Return the last `most` round trips as a table for people; times are UTC."""
     title = f"{len(trades)} trades" + (f", the last {most}" if len(trades) > most else "")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for name in ("symbol", "entry (UTC)", "exit (UTC)"):
         table.add_column(name, no_wrap=True)
     for name in ("bought", "sold", "p/l $", "%"):

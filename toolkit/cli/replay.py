@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from toolkit.cli import console
 from toolkit.config import Settings
+from toolkit.core.inputs import checked_capital
 from toolkit.runtime import new_event_loop
-from toolkit.session.build import RoundTrips, checked_capital
+from toolkit.session.build import RoundTrips
 from toolkit.session.options import LaunchOptions
 from toolkit.session.replay import ReplayResult, report, result_of
 from toolkit.session.replay import replay as run_replay

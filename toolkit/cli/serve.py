@@ -12,9 +12,9 @@ import typer
 
 from toolkit.cli import console
 from toolkit.config import Settings
+from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop, run_foreground
-from toolkit.session.build import checked_capital, checked_symbols
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
 from toolkit.session.registry import Registry
 

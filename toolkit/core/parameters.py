@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from toolkit.errors import ConfigError
 
@@ -91,6 +91,15 @@ class Risk:
     cooldown: float = _bounded(60.0, 0, 86400, 1, "s", "no new entry in a symbol after its exit")
 
 
+GROUPS: Mapping[str, type] = {
+    "stoch_rsi": StochRsi,
+    "ema": Ema,
+    "stochastic": Stochastic,
+    "rules": Rules,
+    "risk": Risk,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
     """One parameter as forms and command lines need it; bounds include both ends."""
@@ -133,7 +142,7 @@ class FieldInfo:
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
     """All parameters, checked on construction: whatever exists is within its bounds.
 
@@ -158,6 +167,15 @@ class Parameters:
                 allowed="at least one group enabled",
             )
 
+    def _groups(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, group) for group in GROUPS)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parameters) and self._groups() == other._groups()
+
+    def __hash__(self) -> int:
+        return hash(self._groups())
+
     @staticmethod
     def fields() -> tuple[FieldInfo, ...]:
         """Describe every parameter, in the order of display."""
@@ -178,25 +196,26 @@ class Parameters:
         value: Value = getattr(getattr(self, info.group), info.short)
         return value
 
-    def replace(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> Self:
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> Parameters:
         """Return a copy with some values changed; names full or bare, raises ConfigError."""
         groups: dict[str, dict[str, Value]] = {}
         for name, value in {**(changes or {}), **named}.items():
             info = self.info(name)
             groups.setdefault(info.group, {})[info.short] = info.check(value)
-        return dataclasses.replace(
-            self,
-            **{g: dataclasses.replace(getattr(self, g), **values) for g, values in groups.items()},
-        )
+        changed = {
+            group: dataclasses.replace(getattr(self, group), **groups.get(group, {}))
+            for group in GROUPS
+        }
+        return Parameters(**changed)
 
     def to_dict(self) -> dict[str, Value]:
         """Return every value under its full name."""
         return {info.name: self[info.name] for info in self.fields()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Parameters:
         """Build from values under full or bare names; what is absent takes its default."""
-        return cls().replace(values)
+        return Parameters().replace(values)
 
     def difference(self, other: Parameters) -> dict[str, tuple[Value, Value]]:
         """Return `{name: (value here, value in other)}` where they differ."""
@@ -218,13 +237,5 @@ def _describe(group: str, kind: type) -> list[FieldInfo]:
 
 
 _FIELDS: tuple[FieldInfo, ...] = tuple(
-    info
-    for group, kind in (
-        ("stoch_rsi", StochRsi),
-        ("ema", Ema),
-        ("stochastic", Stochastic),
-        ("rules", Rules),
-        ("risk", Risk),
-    )
-    for info in _describe(group, kind)
+    info for group, kind in GROUPS.items() for info in _describe(group, kind)
 )

@@ -13,6 +13,7 @@ import numpy as np
 
 from toolkit.core.costs import Costs
 from toolkit.core.execution import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
+from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.kernel import Kernel, Outcome
 from toolkit.core.layout import SIGNAL, Rules
 from toolkit.core.parameters import Parameters
@@ -20,10 +21,10 @@ from toolkit.core.portfolio import dollars
 from toolkit.core.report import trade_dict
 from toolkit.core.types import Reason, RoundTrip, exact
 from toolkit.errors import ConfigError
-from toolkit.research.inputs import checked_capital, parameters_from, warm_up_bars
 from toolkit.research.scoring import Score, score
 from toolkit.research.signals import Signals
 from toolkit.research.tape import Bars, Tape, tape_of
+from toolkit.research.warmup import warm_up_bars
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.core.costs import Costs
+from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.kernel import Kernel
 from toolkit.core.layout import Ints, Rules
 from toolkit.core.parameters import Parameters
 from toolkit.research.grid import Grid, grid_of
-from toolkit.research.inputs import checked_capital, parameters_from
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import METRICS, Moments, block_edges, score
 from toolkit.research.signals import Signals

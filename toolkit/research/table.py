@@ -22,7 +22,7 @@ from toolkit.research.overfitting import (
     sharpe_ratios,
 )
 from toolkit.research.scoring import METRICS, Moments
-from toolkit.research.verdict import OutOfSample, Overfitting, Verdict, judge
+from toolkit.research.verdict import Chosen, OutOfSample, Overfitting, Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,12 +72,12 @@ class SweepTable:
         frame.index.name = "set"
         return frame
 
-    def best(self, metric: str = "sharpe") -> Parameters:
-        """Return the set with the best value of a metric; `verdict` says what it is worth.
+    def best(self, metric: str = "sharpe") -> Chosen:
+        """Return the set with the best value of a metric; its `verdict` says what it is worth.
 
         Raises ConfigError for an unknown metric, DataError where no set has a value.
         """
-        return self.grid.parameters(self._best(metric))
+        return Chosen.of(self.verdict(self.grid.parameters(self._best(metric))))
 
     def _best(self, metric: str) -> int:
         values = self.results.metrics[:, METRICS.index(_known_metric(metric))]

@@ -70,6 +70,19 @@ class Verdict:
         return "No evidence for this set: " + "; ".join(self.reasons) + "."
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen(Parameters):
+    """Parameters that a sweep chose, with the evidence; a changed copy is plain Parameters again."""
+
+    verdict: Verdict | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Chosen:
+        """Return the verdict's parameters together with it."""
+        p = verdict.parameters
+        return cls(p.stoch_rsi, p.ema, p.stochastic, p.rules, p.risk, verdict)
+
+
 def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> Verdict:
     """Weigh the evidence: any reason against a set means that it is not supported."""
     o, against = overfitting, []

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from toolkit.bot.bot import Bot
 from toolkit.bot.events import Event, Publish
 from toolkit.broker.simulated import SimulatedBroker
 from toolkit.core.engine import Engine
-from toolkit.core.parameters import Parameters
+from toolkit.core.inputs import parameters_from
 from toolkit.core.types import RoundTrip
-from toolkit.errors import ConfigError
 from toolkit.market.pace import Pace
 from toolkit.market.port import MarketData
 from toolkit.session.options import LaunchOptions
-
-
-def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
-    """Return the symbols, upper case; raises ConfigError that names the bad one."""
-    if isinstance(symbols, str):
-        symbols = [symbols]
-    cleaned = tuple(str(symbol).strip().upper() for symbol in symbols)
-    for symbol in cleaned:
-        letters = symbol.replace("/", "").replace(".", "")
-        if not (letters.isalnum() and letters.isascii() and len(symbol) <= 16):
-            raise ConfigError(
-                f"{symbol!r} is no symbol; allowed: letters, digits, '.' and one '/' (BTC/USD)",
-                field="symbols",
-                value=symbol,
-                allowed="AAPL, BRK.B, BTC/USD",
-            )
-    if not cleaned or len(set(cleaned)) != len(cleaned):
-        raise ConfigError("symbols must hold at least one symbol, and each once", field="symbols")
-    return cleaned
-
-
-def checked_capital(capital: float) -> float:
-    """Return the start capital in dollars; raises ConfigError outside 1 to 1e9."""
-    if not 1.0 <= capital <= 1e9:
-        raise ConfigError(
-            f"capital is {capital!r}; allowed: 1 to 1e9 dollars",
-            field="capital",
-            allowed="1 to 1e9",
-        )
-    return float(capital)
-
-
-def parameters_from(values: Parameters | Mapping[str, Any] | None) -> Parameters:
-    """Return parameters from whatever a user hands over; raises ConfigError."""
-    if isinstance(values, Parameters):
-        return values
-    return Parameters.from_dict(values or {})
 
 
 def build_market(options: LaunchOptions) -> MarketData:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
+from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
-from toolkit.session.build import checked_capital, checked_symbols, parameters_from
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
 from toolkit.session.registry import Registry, ServerRecord

@@ -8,10 +8,10 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from toolkit.core.inputs import parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
-from toolkit.session.build import parameters_from
 from toolkit.session.hosts import Host
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
+from toolkit.core.inputs import checked_symbols
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
-from toolkit.session.build import checked_symbols
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,153 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from toolkit.session.study import bars
+
+
+def toolkit(*arguments: str, timeout: float = 60, **environment: str):
+    return subprocess.run(
+        [sys.executable, "-m", "toolkit", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    path = tmp_path / "bars.csv"
+    bars(["AAPL", "MSFT"], count=400).to_csv(path, index=False)
+    return str(path)
+
+
+def test_replay_and_backtest_print_the_same_trades(recording: str):
+    replayed = json.loads(toolkit("replay", recording, "--speed", "max", "--json").stdout)
+    tested = json.loads(toolkit("backtest", recording, "--json").stdout)
+    assert replayed["trades"] == tested["trades"]
+    assert replayed["trades"]
+    assert replayed["bars"] == 800
+
+
+def test_a_replay_serves_unless_at_full_speed_and_says_where(recording: str):
+    result = toolkit("replay", recording, "--speed", "max", "--serve", "--port", "0", "--json")
+    assert re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", result.stderr)
+    assert json.loads(result.stdout)["bars"] == 800
+
+
+def test_a_replay_for_people_ends_with_its_profit(recording: str):
+    result = toolkit("replay", recording, "--speed", "max")
+    assert "800 bars of AAPL, MSFT" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["replay", "nowhere.parquet", "--speed", "max"], "nowhere.parquet"),
+        (["replay", "FILE", "--speed", "fast"], "fast"),
+        (["backtest", "FILE", "--set", "ema_period=0"], "whole numbers from 1 to 500"),
+        (["backtest", "FILE", "--set", "nonsense=1"], "is no parameter"),
+        (["backtest", "FILE", "--set", "ema_period"], "NAME=VALUE"),
+        (["backtest", "FILE", "--capital", "-5"], "1 to 1e9"),
+        (["backtest", "FILE", "--slippage-bps", "-1"], "slippage_bps"),
+        (["serve", "--symbol", "A$"], "no symbol"),
+        (["nonsense"], "nonsense"),
+        (["dashboard"], "no server found"),
+        (["lab", "nowhere"], "no folder"),
+    ],
+)
+def test_a_wrong_command_says_what_is_wrong_and_exits_with_2(arguments, words, recording: str):
+    result = toolkit(*[recording if a == "FILE" else a for a in arguments])
+    assert result.returncode == 2
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_serve_runs_until_it_is_interrupted_and_leaves_no_record(tmp_path: Path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "toolkit", "serve", "--port", "0", "--no-dashboard"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        line = process.stdout.readline()
+        address = re.search(r"(http://\S+?)/\?token=(\S+)", line)
+        with urllib.request.urlopen(f"{address[1]}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+        records = Path(os.environ["TOOLKIT_STATE_DIR"]) / "servers"
+        assert list(records.glob("*.json"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    assert not list(records.glob("*.json"))
+
+
+def test_a_taken_port_is_named_with_the_way_out():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = toolkit("serve", "--port", port, "--no-dashboard")
+        doctor = json.loads(toolkit("doctor", "--port", port, "--json").stdout)
+    assert result.returncode == 2
+    assert port in result.stderr
+    assert "--port" in result.stderr
+    assert not doctor["port"]["ok"]
+    assert "--port" in doctor["port"]["mend"]
+
+
+def test_the_doctor_checks_everything_and_says_how_to_mend():
+    result = json.loads(toolkit("doctor", "--port", "0", "--json").stdout)
+    assert result["python"]["ok"]
+    assert result["packages"]["ok"]
+    assert {"alpaca", "browser", "live chart", "packages:notebook"} <= result.keys()
+    assert "APCA_API_KEY_ID" in result["alpaca"]["mend"]
+
+
+class _Alpaca(http.server.BaseHTTPRequestHandler):
+    """Answers the account request as Alpaca does: by key."""
+
+    def do_GET(self) -> None:
+        good = self.headers["APCA-API-KEY-ID"] == "good"
+        account = {
+            "id": "11111111-2222-3333-4444-555555555555",
+            "account_number": "PA1",
+            "status": "ACTIVE",
+        }
+        body = json.dumps(account if good else {"code": 40110000, "message": "forbidden"})
+        self.send_response(200 if good else 403)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("key", "ok", "words"), [("good", True, "ACTIVE"), ("bad", False, "403")])
+def test_the_doctor_asks_alpaca_whether_the_keys_work(key, ok, words):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Alpaca) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = toolkit(
+            *("doctor", "--port", "0", "--json"),
+            ALPACA_TRADING_URL=f"http://127.0.0.1:{server.server_port}",
+            APCA_API_KEY_ID=key,
+            APCA_API_SECRET_KEY="very-secret",
+        )
+        server.shutdown()
+    check = json.loads(result.stdout)["alpaca"]
+    assert (check["ok"], words in check["found"]) == (ok, True)
+    assert "very-secret" not in result.stdout + result.stderr

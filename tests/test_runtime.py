@@ -1,0 +1,90 @@
+"""Threads and processes: they start, they answer, and they end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from toolkit.errors import ConfigError, ToolkitError
+from toolkit.runtime import ChildProcess, LoopThread, wait_until
+
+
+def test_a_loop_thread_runs_coroutines_and_leaves_nothing():
+    with LoopThread("test-loop") as loop:
+        assert loop.call(asyncio.sleep(0, "done")) == "done"
+        assert "test-loop" in {t.name for t in threading.enumerate()}
+    assert not loop.alive
+    assert "test-loop" not in {t.name for t in threading.enumerate()}
+
+
+def test_stopping_cancels_what_still_runs():
+    ended: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    loop = LoopThread("test-loop")
+    loop.spawn(wait_for_ever(), name="waiter")
+    loop.call(asyncio.sleep(0))
+    loop.stop()
+    loop.stop()
+    assert ended == ["cancelled"]
+
+
+def test_an_error_reaches_the_caller():
+    async def fail() -> None:
+        raise ConfigError("wrong")
+
+    with LoopThread("test-loop") as loop, pytest.raises(ConfigError, match="wrong"):
+        loop.call(fail())
+
+
+def test_a_call_that_takes_too_long_is_an_error_and_ends():
+    with LoopThread("test-loop") as loop, pytest.raises(ToolkitError, match="no answer within"):
+        loop.call(asyncio.Event().wait(), timeout=0.01)
+
+
+def test_calls_from_its_own_thread_or_after_stop_are_refused():
+    loop = LoopThread("test-loop")
+
+    async def inside() -> None:
+        loop.call(asyncio.sleep(0))
+
+    with pytest.raises(ToolkitError, match="its own thread"):
+        loop.call(inside())
+    loop.stop()
+    with pytest.raises(ToolkitError, match=r"after stop"):
+        loop.call(asyncio.sleep(0))
+
+
+def test_a_child_process_starts_detached_and_ends(tmp_path):
+    log = tmp_path / "logs" / "child.log"
+    code = (
+        "import os, sys, time; print(os.environ['WORD'], os.getsid(0) == os.getpid()); "
+        "sys.stdout.flush(); time.sleep(60)"
+    )
+    child = ChildProcess.start([sys.executable, "-c", code], log=log, environment={"WORD": "hello"})
+    assert wait_until(lambda: log.read_text() == "hello True\n", timeout=10)
+    assert child.alive
+    child.stop()
+    child.stop()
+    assert not child.alive
+    assert "reaper" not in {t.name for t in threading.enumerate()}
+
+
+def test_a_later_process_with_the_same_id_is_not_ours():
+    import os
+
+    assert ChildProcess(os.getpid()).alive
+    assert not ChildProcess(os.getpid(), started=1.0).alive
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no-such-program"):
+        ChildProcess.start(["no-such-program"], log=tmp_path / "log", environment={})

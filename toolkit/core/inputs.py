@@ -1,0 +1,49 @@
+"""What users hand over, checked: symbols, capital, parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
+
+
+def parameters_from(values: Parameters | Mapping[str, Any] | None) -> Parameters:
+    """Return parameters from an object, a mapping of names, or nothing; raises ConfigError."""
+    if isinstance(values, Parameters):
+        return values
+    return Parameters.from_dict(values or {})
+
+
+def checked_capital(capital: float) -> float:
+    """Return the start capital in dollars; raises ConfigError outside 1 to 1e9."""
+    number = isinstance(capital, (int, float)) and not isinstance(capital, bool)
+    if not (number and math.isfinite(capital) and 1.0 <= capital <= 1e9):
+        raise ConfigError(
+            f"capital is {capital!r}; allowed: 1 to 1e9 dollars",
+            field="capital",
+            value=repr(capital),
+            allowed="1 to 1e9",
+        )
+    return float(capital)
+
+
+def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return the symbols, upper case; raises ConfigError that names the bad one."""
+    if isinstance(symbols, str):
+        symbols = [symbols]
+    cleaned = tuple(str(symbol).strip().upper() for symbol in symbols)
+    for symbol in cleaned:
+        letters = symbol.replace("/", "").replace(".", "")
+        if not (letters.isalnum() and letters.isascii() and len(symbol) <= 16):
+            raise ConfigError(
+                f"{symbol!r} is no symbol; allowed: letters, digits, '.' and one '/' (BTC/USD)",
+                field="symbols",
+                value=symbol,
+                allowed="AAPL, BRK.B, BTC/USD",
+            )
+    if not cleaned or len(set(cleaned)) != len(cleaned):
+        raise ConfigError("symbols must hold at least one symbol, and each once", field="symbols")
+    return cleaned
