@@ -53,8 +53,8 @@ class ChartData:
 class ChartFeed:
     """Follows one symbol: subscribes, loads history, then stays current; thread-safe.
 
-    History is loaded again after a reconnect and after a change of parameters, because the bot
-    then re-evaluates its bars. `run_soon` runs a call that may block for an answer outside of
+    History is loaded again after a reconnect, an announced gap and a change of parameters, upon
+    which the bot re-evaluates its bars. `run_soon` runs a call that may block for an answer outside of
     the client's handlers; by default it runs in place.
     """
 
@@ -106,6 +106,7 @@ class ChartFeed:
             "stream_positions": self._on_position,
             "stream_parameters": self._on_parameters,
             "connected": self._on_connected,
+            "gap": self._on_gap,
             "disconnected": lambda _: self._changed("state"),
         }
         self._removers = [self._client.on(event, handle) for event, handle in handlers.items()]
@@ -197,6 +198,10 @@ class ChartFeed:
     def _on_connected(self, _message: Data) -> None:
         self._changed("state")
         self._refresh()
+
+    def _on_gap(self, gap: Data) -> None:
+        if gap["stream"] in STREAMS:
+            self._refresh()
 
     def _refresh(self) -> None:
         self._stale = False

@@ -24,6 +24,7 @@ i {{ font-style: normal; opacity: 0.72; margin-right: 4px; color: var(--tk-muted
 .ema {{ color: var(--tk-ema, inherit); }}
 .fast {{ color: var(--tk-fast, inherit); }}
 .slow {{ color: var(--tk-slow, inherit); }}
+.late {{ opacity: 0.72; }}
 """
 
 

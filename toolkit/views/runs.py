@@ -287,7 +287,9 @@ def _gradient(stops: tuple[str, ...], steps: int = 256) -> list[str]:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ").replace(".", " ")
+    group, _, short = name.rpartition(".")
+    shown = short if short.startswith(group) else f"{group} {short}"
+    return shown.replace("_", " ")
 
 
 def _compact(value: Any) -> str:

@@ -73,12 +73,16 @@ const number = (v, places) => v == null || Number.isNaN(v) ? "–" :
   v.toLocaleString("en-US", {minimumFractionDigits: places, maximumFractionDigits: places})
 const item = (name, v, places, kind) =>
   `<span class="${kind}"><i>${name}</i>${number(v, places)}</span>`
+let j = i  // a forming bar has no indicators yet: without a pointer, show those of the last close
+while (legend._at == null && j > 0 && j > i - 2 && Number.isNaN(ema[j])) j--
+const late = j < i ? " late" : ""
 const direction = close[i] >= open[i] ? "up" : "down"
 const when = new Date(time[i]).toISOString().slice(0, 16).replace("T", " ")
 legend.setv({text: `<span class="when">${when} UTC</span>` +
   item("O", open[i], digits, direction) + item("H", high[i], digits, direction) +
   item("L", low[i], digits, direction) + item("C", close[i], digits, direction) +
-  item("EMA", ema[i], digits, "ema") + item("%K", k[i], 1, "fast") + item("%D", d[i], 1, "slow")})
+  item("EMA", ema[j], digits, "ema" + late) +
+  item("%K", k[j], 1, "fast" + late) + item("%D", d[j], 1, "slow" + late)})
 """
 
 LAST_PRICE = """

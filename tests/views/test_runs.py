@@ -1,0 +1,193 @@
+"""Figures of backtests and sweeps: nothing lost in the overview, the right cell framed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from bokeh.document import Document
+
+from toolkit.errors import ConfigError
+from toolkit.views.reduction import overview
+from toolkit.views.runs import heatmap_figure, run_figure
+from toolkit.views.theme import DARK
+
+
+def make_bars(count: int) -> pd.DataFrame:
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.001, count)))
+    opens = np.roll(close, 1)
+    opens[0] = 100.0
+    times = pd.date_range("2026-01-05 14:30", periods=count, freq="1min", tz="UTC")
+    high, low = np.maximum(opens, close) + 0.1, np.minimum(opens, close) - 0.1
+    return pd.DataFrame(
+        {"timestamp": times, "open": opens, "high": high, "low": low, "close": close}
+    )
+
+
+def make_trades(bars: pd.DataFrame, entries: list[int]) -> pd.DataFrame:
+    exits = [i + 5 for i in entries]
+    bought, sold = bars["close"].iloc[entries], bars["close"].iloc[exits]
+    pnl = sold.to_numpy() - bought.to_numpy()
+    return pd.DataFrame(
+        {
+            "entry_time": bars["timestamp"].iloc[entries].to_numpy(),
+            "entry_price": bought.to_numpy(),
+            "exit_time": bars["timestamp"].iloc[exits].to_numpy(),
+            "exit_price": sold.to_numpy(),
+            "pnl": pnl,
+            "return_percent": pnl / bought.to_numpy() * 100,
+            "exit_reason": ["take_profit"] * len(entries),
+        }
+    )
+
+
+def make_equity(bars: pd.DataFrame) -> pd.Series:
+    steps = np.random.default_rng(2).normal(0, 3, len(bars))
+    return pd.Series(10_000 + np.cumsum(steps), index=pd.DatetimeIndex(bars["timestamp"]))
+
+
+def make_indicators(bars: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"ema": bars["close"], "stoch_rsi_k": 40.0, "stoch_rsi_d": 35.0})
+
+
+def reduced(count: int, max_candles: int):
+    bars = make_bars(count)
+    return bars, overview(
+        bars=bars,
+        trades=make_trades(bars, [10, 40]),
+        equity=make_equity(bars),
+        indicators=make_indicators(bars),
+        max_candles=max_candles,
+    )
+
+
+def test_few_bars_are_shown_as_they_are():
+    bars, shown = reduced(100, 100)
+    assert shown.bars_per_candle == 1
+    assert shown.candles["close"] == bars["close"].tolist()
+    assert shown.candles["stoch_rsi_k"] == [40.0] * 100
+    assert shown.trades["entry_x"] == [10.0, 40.0]
+    assert shown.trades["exit_x"] == [15.0, 45.0]
+
+
+def test_candles_keep_opens_closes_highs_and_lows():
+    bars, shown = reduced(1003, 100)
+    assert shown.bars_per_candle == 11
+    group = bars.groupby(np.arange(1003) // 11)
+    assert shown.candles["open"] == group["open"].first().tolist()
+    assert shown.candles["high"] == group["high"].max().tolist()
+    assert shown.candles["low"] == group["low"].min().tolist()
+    assert shown.candles["close"] == group["close"].last().tolist()
+    assert "stoch_rsi_k" not in shown.candles
+    assert shown.trades["entry_x"][1] == pytest.approx((40 + 0.5) / 11 - 0.5)
+
+
+@pytest.mark.parametrize("max_candles", [7, 100, 5000])
+def test_the_deepest_drawdown_and_the_final_equity_survive(max_candles):
+    bars, shown = reduced(1003, max_candles)
+    equity = make_equity(bars)
+    drawdown = (equity / equity.cummax() - 1) * 100
+    assert min(shown.candles["drawdown"]) == drawdown.min()
+    assert shown.candles["equity"][-1] == equity.iloc[-1]
+
+
+def test_equity_of_other_times_is_taken_as_of_the_candle():
+    bars = make_bars(4)
+    times = pd.DatetimeIndex([bars["timestamp"][1], bars["timestamp"][2] + pd.Timedelta("30s")])
+    shown = overview(
+        bars=bars,
+        trades=make_trades(bars, []),
+        equity=pd.Series([10.0, 9.0], index=times),
+        indicators=None,
+        max_candles=10,
+    )
+    assert np.array_equal(shown.candles["equity"], [np.nan, 10.0, 10.0, 9.0], equal_nan=True)
+
+
+def titles(layout) -> list[str]:
+    return [pane.title.text for pane in layout.children]
+
+
+def test_the_run_says_what_it_shows():
+    bars = make_bars(3000)
+    options = {
+        "bars": bars,
+        "trades": make_trades(bars, [10]),
+        "equity": make_equity(bars),
+        "indicators": make_indicators(bars),
+        "symbol": "AAPL",
+    }
+    whole = run_figure(**options, max_candles=3000)
+    assert titles(whole) == [
+        "AAPL   3,000 bars, 1 trade",
+        "StochRSI %K, %D",
+        "Equity",
+        "Drawdown, %",
+    ]
+    coarse = run_figure(**options, theme=DARK)
+    assert titles(coarse)[0] == "AAPL   3,000 bars, 3 to a candle (indicators left out), 1 trade"
+    assert len(coarse.children) == 3
+    for layout in (whole, coarse):
+        document = Document()
+        document.add_root(layout)
+        document.validate()
+
+
+def test_a_run_without_trades_or_indicators_is_drawn():
+    bars = make_bars(50)
+    layout = run_figure(bars=bars, trades=make_trades(bars, []), equity=make_equity(bars))
+    assert titles(layout)[0] == "50 bars, 0 trades"
+
+
+def test_a_missing_column_or_an_empty_run_is_named():
+    bars = make_bars(20)
+    options = {"trades": make_trades(bars, [1]), "equity": make_equity(bars)}
+    with pytest.raises(ConfigError, match="bars lacks the column 'close'"):
+        run_figure(bars=bars.drop(columns="close"), **options)
+    with pytest.raises(ConfigError, match="no bars"):
+        run_figure(bars=bars.iloc[:0], **options)
+
+
+def sweep() -> pd.DataFrame:
+    rows = [
+        {"ema.ema_period": period, "stoch_rsi.lower_band": band, "sharpe": period * 0.1 - band / 50}
+        for period in (9, 12, 21)
+        for band in (20.0, 35.0)
+    ]
+    return pd.DataFrame(rows)
+
+
+def framed(plot) -> tuple[str, str]:
+    data = plot.select_one({"name": "best"}).data_source.data
+    return data["x"][0], data["y"][0]
+
+
+def test_the_best_cell_is_framed_and_named():
+    plot = heatmap_figure(sweep(), "ema.ema_period", "stoch_rsi.lower_band", "sharpe")
+    assert framed(plot) == ("21", "20")
+    assert plot.title.text == "sharpe: highest 1.7 at ema period 21, stoch rsi lower band 20"
+    assert plot.x_range.factors == ["9", "12", "21"]
+
+
+def test_the_lowest_may_be_the_best():
+    plot = heatmap_figure(
+        sweep(), "ema.ema_period", "stoch_rsi.lower_band", "sharpe", best="lowest"
+    )
+    assert framed(plot) == ("9", "35")
+
+
+def test_runs_that_share_a_cell_show_their_median():
+    table = pd.concat([sweep(), sweep().assign(sharpe=99.0), sweep().assign(sharpe=-1.0)])
+    plot = heatmap_figure(table, "ema.ema_period", "stoch_rsi.lower_band", "sharpe")
+    cells = plot.select_one({"name": "cells"}).data_source.data
+    assert max(cells["value"]) == pytest.approx(1.7)
+    assert "(median of 3 runs a cell)" in plot.title.text
+
+
+def test_a_heatmap_without_numbers_or_with_an_unknown_column_is_refused():
+    table = sweep()
+    with pytest.raises(ConfigError, match="lacks the column 'sortino'"):
+        heatmap_figure(table, "ema.ema_period", "stoch_rsi.lower_band", "sortino")
+    with pytest.raises(ConfigError, match="no value of sharpe"):
+        nothing = table.assign(sharpe=np.nan)
+        heatmap_figure(nothing, "ema.ema_period", "stoch_rsi.lower_band", "sharpe")
