@@ -105,8 +105,11 @@ class FakeClient:
         self._seq += 1
         stream = event.removeprefix("stream_")
         message = {"stream_type": stream, "symbol": data.get("symbol"), "seq": self._seq}
+        self.send_raw(event, {**message, "data": data})
+
+    def send_raw(self, event: str, message: Data) -> None:
         for handler in self._handlers.get(event, ()):
-            handler({**message, "data": data})
+            handler(message)
 
     def send_bar(self, data: Data) -> None:
         if data["final"]:

@@ -85,6 +85,12 @@ def test_a_reconnect_fills_the_hole(client, feed, make_bar, make_fill):
     assert len(feed.snapshot().fills) == 1
 
 
+def test_an_announced_gap_is_filled_from_history(client, feed, make_fill):
+    client.fills.append(make_fill(3))
+    client.send_raw("gap", {"stream": "orders", "from": 1, "to": 2, "reason": "too slow"})
+    assert len(feed.snapshot().fills) == 1
+
+
 def test_fills_known_from_both_sides_are_counted_once(client, feed, make_fill):
     twins = [make_fill(5), make_fill(5)]
     for twin in twins:
