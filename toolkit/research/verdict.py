@@ -72,7 +72,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen(Parameters):
-    """Parameters that a sweep chose, with the evidence; a changed copy is plain Parameters again."""
+    """Parameters that a sweep chose, with the evidence; a changed copy is without it."""
 
     verdict: Verdict | None = None
 

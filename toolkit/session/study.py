@@ -35,13 +35,13 @@ def bars(
     count: int | None = None,
     seed: int = 7,
 ) -> pd.DataFrame:
-    """Return bars: of a file (.parquet, .csv, .feather; quotes and trades are built into bars),
-    or of the simulated market for symbols.
+    """Return bars of a file (.parquet, .csv, .feather), or of the simulated market for symbols.
 
-    Columns timestamp (UTC), symbol, open, high, low, close, volume. `timeframe` is `5Sec`,
-    `1Min`, `1Hour` and so on, by default the file's own or one minute; `start` and `end` (excluded) are UTC; without `end`, `count` bars
-    of each symbol, by default 1000. `frame.attrs["source"]` says where they come from. Raises
-    ConfigError and DataError.
+    Columns timestamp (UTC), symbol, open, high, low, close, volume; quotes and trades of a file
+    are built into bars. `timeframe` is `5Sec`, `1Min`, `1Hour` and so on, by default the file's
+    own or one minute; `start` and `end` (excluded) are UTC; without `end`, `count` bars of each
+    symbol, by default 1000. `frame.attrs["source"]` says where they come from. Raises ConfigError
+    and DataError.
     """
     first, last = _moment(start, "start"), _moment(end, "end")
     path = _path(symbols)
