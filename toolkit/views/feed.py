@@ -54,8 +54,8 @@ class ChartFeed:
     """Follows one symbol: subscribes, loads history, then stays current; thread-safe.
 
     History is loaded again after a reconnect, an announced gap and a change of parameters, upon
-    which the bot re-evaluates its bars. `run_soon` runs a call that may block for an answer outside of
-    the client's handlers; by default it runs in place.
+    which the bot re-evaluates its bars. `run_soon` runs a call that may block for an answer
+    outside of the client's handlers; by default it runs in place.
     """
 
     def __init__(
