@@ -79,6 +79,7 @@ class ChartFeed:
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
         self._position: Data | None = None
+        self._parameters = Parameters()
         self._version = self._bars_version = 0
         self._stale = False
         self._lock = threading.Lock()
@@ -126,9 +127,8 @@ class ChartFeed:
         self._callbacks = ()
 
     def snapshot(self) -> ChartData:
-        """Return what is known now."""
+        """Return what is known now, without waiting; parameters are the defaults until loaded."""
         state = "closed" if self._closed else self._client.state
-        parameters = self._client.parameters
         with self._lock:
             return ChartData(
                 symbol=self.symbol,
@@ -136,7 +136,7 @@ class ChartFeed:
                 fills=self._book.fills(),
                 position=self._position,
                 state=state,
-                parameters=parameters,
+                parameters=self._parameters,
             )
 
     def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -152,7 +152,9 @@ class ChartFeed:
         with self._lock:
             self._book.begin()
         history = self._client.history(self.symbol, limit=self.limit)
+        parameters = self._client.parameters
         with self._lock:
+            self._parameters = parameters
             self._book.load(history["bars"], history["fills"])
         self._changed("bar")
 
@@ -192,6 +194,8 @@ class ChartFeed:
             self._changed("state")
 
     def _on_parameters(self, message: Data) -> None:
+        with self._lock:
+            self._parameters = Parameters.from_dict(message["data"]["parameters"])
         if message["data"]["new"]:
             self._refresh()
 
