@@ -1,4 +1,4 @@
-"""Serves the dashboard over a `LivelyClient` on a free port; prints its address."""
+"""Serves the dashboard over a `LivelyClient`; says its address and who is watching what."""
 
 import argparse
 import sys
@@ -8,6 +8,25 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lively import LivelyClient
 
 from toolkit.views.dashboard import Dashboard
+from toolkit.views.feed import ChartFeed
+
+
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+class TalkingDashboard(Dashboard):
+    """Says how many watch each symbol whenever that changes."""
+
+    def follow(self, symbol: str) -> ChartFeed:
+        feed = super().follow(symbol)
+        say(f"followed {self.followed}")
+        return feed
+
+    def release(self, symbol: str) -> None:
+        super().release(symbol)
+        say(f"followed {self.followed}")
 
 
 def main() -> None:
@@ -17,17 +36,11 @@ def main() -> None:
     options = parser.parse_args()
     client = LivelyClient(role=options.role)
     client.start()
-    dashboard = Dashboard(client)
-
-    def ready(address: str) -> None:
-        sys.stdout.write(f"{address}\n")
-        sys.stdout.flush()
-
     try:
-        dashboard.serve(port=options.port, on_ready=ready)
+        TalkingDashboard(client).serve(port=options.port, on_ready=say)
     finally:
         client.stop()
-        sys.stdout.write(f"left: {client.handlers} handlers, {dashboard.followed}\n")
+        say(f"handlers left {client.handlers}")
 
 
 if __name__ == "__main__":

@@ -142,8 +142,10 @@ def account(desk: DeskData) -> str:
     return f'<dl class="figures">{cells}</dl>'
 
 
-def parameters(values: Parameters) -> str:
+def parameters(values: Parameters | None) -> str:
     """Return the parameters in force, grouped as one speaks of them."""
+    if values is None:
+        return '<span class="quiet">Not known yet</span>'
     rows = [*_conditions(values), *_exits(values), *_limits(values)]
     return '<dl class="set">' + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in rows) + "</dl>"
 

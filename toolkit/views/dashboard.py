@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from toolkit.errors import ConfigError, ToolkitError
-from toolkit.views.desk import Desk, DeskClient
+from toolkit.errors import ConfigError, NotConnected, ToolkitError
+from toolkit.views.desk import Desk
 from toolkit.views.feed import ChartFeed
+from toolkit.views.known import BotClient, KnownClient
 from toolkit.views.live_view import LiveView
 from toolkit.views.serving import Ready, connected_client, serve_page
 
@@ -26,9 +27,9 @@ class Dashboard:
     `run_soon` may be called from anywhere.
     """
 
-    def __init__(self, client: DeskClient) -> None:
-        self.client = client
-        self.desk = Desk(client, run_soon=self.run_soon)
+    def __init__(self, client: BotClient) -> None:
+        self.client = KnownClient(client)
+        self.desk = Desk(self.client, run_soon=self.run_soon)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feeds: dict[str, ChartFeed] = {}
         self._viewers: dict[str, int] = {}
@@ -92,6 +93,7 @@ class Dashboard:
         self._feeds.clear()
         self._viewers.clear()
         self.desk.close()
+        self.client.close()
 
     def _attempt(self, name: str, call: Callable[[], None]) -> None:
         try:
@@ -110,17 +112,21 @@ def serve(
 ) -> None:
     """Connect to the server at `url` and serve its dashboard at `/`; blocks until SIGINT, SIGTERM.
 
-    Raises ConfigError for a taken port, AuthError for a wrong token, WireError where nothing
-    answers.
+    Raises ConfigError for a taken port, AuthError for a wrong token, NotConnected where nothing
+    answers, and later when the server is gone and does not come back.
     """
 
     async def run() -> None:
-        async with connected_client(url, token) as client:
+        async with connected_client(url, token) as (client, lost):
             dashboard = Dashboard(client)
             try:
-                await serve_page(dashboard.build, port=port, address=address, on_ready=on_ready)
+                await serve_page(
+                    dashboard.build, port=port, address=address, on_ready=on_ready, until=lost
+                )
             finally:
                 dashboard.close()
+            if lost.is_set():
+                raise NotConnected(client.reason, url=url)
 
     asyncio.run(run())
 

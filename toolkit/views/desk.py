@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ToolkitError
 from toolkit.streaming.wire import Stream
+from toolkit.views.known import KnownClient
 
 Data = dict[str, Any]
 RunSoon = Callable[[Callable[[], None]], None]
@@ -26,31 +27,13 @@ STREAMS = (
 MAX_ROWS = 200
 
 
-class DeskClient(Protocol):
-    """What the desk needs of the synchronous client."""
-
-    @property
-    def symbols(self) -> Iterable[str]: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def parameters(self) -> Parameters: ...
-    def on(self, event: str, handler: Callable[[Data], None], /) -> Callable[[], None]: ...
-    def subscribe(self, streams: Iterable[str], symbols: Iterable[str] | None = None) -> Any: ...
-    def history(self, symbol: str, *, limit: int = 500) -> Mapping[str, Any]: ...
-    def trades(self) -> list[Data]: ...
-    def command(self, name: str, /, **args: Any) -> Any: ...
-    def set_parameters(self, changes: Mapping[str, Any], /) -> Mapping[str, Any]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskData:
     """One moment of the desk, as on the wire; orders and trades newest first.
 
-    `heartbeat_age` is in seconds by this machine's clock, None before the first heartbeat.
-    `problem` is the newest thing that went wrong, None where nothing did.
+    `parameters` is None until the bot has said them. `heartbeat_age` is in seconds by this
+    machine's clock, None before the first heartbeat. `problem` is the newest thing that went
+    wrong, None where nothing did.
     """
 
     positions: tuple[Data, ...]
@@ -59,7 +42,7 @@ class DeskData:
     account: Data | None
     health: Data | None
     problem: Data | None
-    parameters: Parameters
+    parameters: Parameters | None
     connection: str
     heartbeat_age: float | None
 
@@ -72,7 +55,7 @@ class Desk:
 
     def __init__(
         self,
-        client: DeskClient,
+        client: KnownClient,
         *,
         run_soon: RunSoon,
         clock: Callable[[], float] = time.monotonic,
@@ -109,9 +92,14 @@ class Desk:
             "heartbeat": self._on_heartbeat,
             "connected": self._on_connected,
             "disconnected": self._on_change,
+            "gap": self._on_gap,
         }
         self._removers = [self._client.on(event, handle) for event, handle in handlers.items()]
+        self._load()
+
+    def _load(self) -> None:
         self._client.subscribe([str(stream) for stream in STREAMS])
+        self._client.ask_parameters()
         self._load_trades()
 
     def close(self) -> None:
@@ -122,7 +110,7 @@ class Desk:
 
     def snapshot(self) -> DeskData:
         """Return what is known now."""
-        connection, parameters = self._client.state, self._client.parameters
+        connection, parameters = self._client.state, self._client.known_parameters
         with self._lock:
             beat = self._heartbeat
             return DeskData(
@@ -138,21 +126,33 @@ class Desk:
             )
 
     def _load_trades(self) -> None:
-        trades = self._client.trades()
+        loaded = self._client.trades()
         with self._lock:
-            self._trades = deque(trades, maxlen=MAX_ROWS)
+            known = {_trade_key(trade) for trade in loaded}
+            # Trades that closed while the answer was on its way.
+            newer = [trade for trade in self._trades if _trade_key(trade) not in known]
+            self._trades = deque([*loaded, *newer], maxlen=MAX_ROWS)
             self._version += 1
 
     def _reload(self) -> None:
         # A connection lost again in the meantime comes back here with its next `connected`.
         try:
-            self._load_trades()
+            self._load()
         except ToolkitError as error:
             self._note({"code": error.code, "message": error.message})
+
+    def _enter(self, epoch: Any) -> None:
+        """Forget what another run of the bot held; call it with the lock."""
+        if epoch is None or epoch == self._epoch:
+            return
+        if self._epoch is not None:
+            self._clear()
+        self._epoch = epoch
 
     def _on_position(self, message: Data) -> None:
         data = message["data"]
         with self._lock:
+            self._enter(message.get("epoch"))
             if data["quantity"]:
                 self._positions[data["symbol"]] = data
             else:
@@ -162,6 +162,7 @@ class Desk:
     def _on_order(self, message: Data) -> None:
         data = message["data"]
         with self._lock:
+            self._enter(message.get("epoch"))
             if data["kind"] == "order":
                 self._orders[data["id"]] = data
                 while len(self._orders) > MAX_ROWS:
@@ -172,6 +173,7 @@ class Desk:
 
     def _on_account(self, message: Data) -> None:
         with self._lock:
+            self._enter(message.get("epoch"))
             self._account = message["data"]
             self._version += 1
 
@@ -181,6 +183,7 @@ class Desk:
             self._note(data)
         elif data["kind"] == "health":
             with self._lock:
+                self._enter(message.get("epoch"))
                 self._health = data
                 self._version += 1
 
@@ -189,13 +192,17 @@ class Desk:
             self._heartbeat = self._clock()
 
     def _on_connected(self, message: Data) -> None:
-        epoch = message.get("epoch")
         with self._lock:
-            if self._epoch is not None and epoch != self._epoch:
-                self._clear()  # another run of the bot: what the last one held is history
-            self._epoch = epoch
+            self._enter(message.get("epoch"))
             self._heartbeat = self._clock()
             self._version += 1
+        self._run_soon(self._reload)
+
+    def _on_gap(self, gap: Data) -> None:
+        if gap["stream"] not in STREAMS:
+            return
+        with self._lock:
+            self._positions = {}  # those still open come with the new snapshot
         self._run_soon(self._reload)
 
     def _on_change(self, _message: Data) -> None:
@@ -206,3 +213,7 @@ class Desk:
         with self._lock:
             self._problem = problem
             self._version += 1
+
+
+def _trade_key(trade: Data) -> tuple[Any, ...]:
+    return tuple(trade.get(name) for name in ("symbol", "entry_time", "exit_time", "pnl"))

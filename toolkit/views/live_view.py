@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from toolkit.errors import ToolkitError
 from toolkit.views import blocks, tables
-from toolkit.views.desk import Desk, DeskClient, DeskData
+from toolkit.views.desk import Desk, DeskData
 from toolkit.views.feed import ChartFeed
 from toolkit.views.figures import ChartSources, chart_figure, set_bands
+from toolkit.views.known import KnownClient
 from toolkit.views.page import CONTROL_STYLE, page, theme_switch
 from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
 
@@ -22,13 +23,16 @@ log = logging.getLogger(__name__)
 PERIOD = 300
 """Milliseconds between two looks at the feeds."""
 
+ROLE_HEADER = "X-Toolkit-Role"
+"""Set by the proxy in front: what the person at the browser may do, whatever our token may."""
+
 _TRADERS = ("trade", "admin")
 
 
 class Source(Protocol):
     """What a session needs of the dashboard it belongs to."""
 
-    client: DeskClient
+    client: KnownClient
     desk: Desk
 
     def follow(self, symbol: str) -> ChartFeed: ...
@@ -79,7 +83,11 @@ class LiveView:
         self._symbol.param.watch(lambda event: self._show(event.new), "value")
         self._switch = theme_switch(dark=self._theme is DARK)
         self._switch.on_change("active", lambda _attr, _old, dark: self._paint(dark=dark))
-        self._controls = Controls(self._source.client, on_trouble=self._set_trouble)
+        self._controls = Controls(
+            self._source.client,
+            on_trouble=self._set_trouble,
+            ceiling=pn.state.headers.get(ROLE_HEADER, "admin"),
+        )
         self._blocks = {name: _block() for name in ("headline", "status")}
         for name in ("notice", "account", "parameters"):
             self._blocks[name] = _block(sizing_mode="stretch_width")
@@ -174,10 +182,12 @@ class LiveView:
 class Controls:
     """Pause, resume and flatten; invisible to those whose role may not trade."""
 
-    def __init__(self, client: DeskClient, *, on_trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: KnownClient, *, on_trouble: Callable[[str], None], ceiling: str
+    ) -> None:
         import panel as pn
 
-        self._client, self._on_trouble = client, on_trouble
+        self._client, self._on_trouble, self._ceiling = client, on_trouble, ceiling
         self._entries = _button("Pause entries", width=122)
         self._flatten = _button("Flatten", width=80)
         self._confirm = _button("Close all", kind="danger", width=140)
@@ -194,7 +204,7 @@ class Controls:
     def update(self, data: DeskData) -> None:
         """Follow the bot's state, the positions and this client's role."""
         state = str((data.health or {}).get("state"))
-        self.panel.visible = self._client.role in _TRADERS
+        self.panel.visible = self._may_trade
         self._entries.name = "Resume entries" if state == "paused" else "Pause entries"
         connected = data.connection == "connected"
         self._entries.disabled = not connected or state not in ("starting", "running", "paused")
@@ -203,6 +213,10 @@ class Controls:
         self._confirm.name = f"Close {count} position{'s' * (count != 1)}"
         if self._flatten.disabled:
             self._ask(asking=False)
+
+    @property
+    def _may_trade(self) -> bool:
+        return self._client.role in _TRADERS and self._ceiling in _TRADERS
 
     def _ask(self, *, asking: bool) -> None:
         self._flatten.visible = not asking
@@ -217,6 +231,9 @@ class Controls:
         await self._send("flatten")
 
     async def _send(self, command: str) -> None:
+        if not self._may_trade:  # a hidden button can still be pressed over the websocket
+            self._on_trouble(f"{command} needs the role trade")
+            return
         try:
             await asyncio.to_thread(self._client.command, command)
         except ToolkitError as error:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.errors import ConfigError
 
+if TYPE_CHECKING:
+    from toolkit.client.sync import Client
+
+T = TypeVar("T")
 Ready = Callable[[str], None]
 
 _UNUSED_SESSION_MS = 5000
 
 
 @asynccontextmanager
-async def connected_client(url: str, token: str) -> AsyncIterator[Any]:
+async def connected_client(url: str, token: str) -> AsyncIterator[tuple[Client, asyncio.Event]]:
     """Give a synchronous client that lives in the running loop and is used from other threads.
 
-    Raises AuthError for a wrong token, WireError where nothing answers.
+    The event is set when it has lost the server and given up. Raises AuthError for a wrong
+    token, NotConnected where nothing answers.
     """
     from toolkit.client.async_client import StreamClient
     from toolkit.client.sync import Client
 
+    lost = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def call(coroutine: Coroutine[Any, Any, Any], *, timeout: float | None = 30.0) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)
+    def call(coroutine: Coroutine[Any, Any, T], /) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-    stream_client = StreamClient(url, token=token)
+    def on_error(_error: object) -> None:
+        if stream_client.state == "disconnected":
+            lost.set()
+
+    stream_client = StreamClient(url, token=token, name="dashboard")
     await stream_client.connect()
+    stream_client.on("error", on_error)
     try:
-        yield await asyncio.to_thread(Client, stream_client, call=call)
+        yield Client(stream_client, call=call), lost
     finally:
         await stream_client.close()
 
@@ -44,8 +56,9 @@ async def serve_page(
     port: int,
     address: str,
     on_ready: Ready | None = None,
+    until: asyncio.Event | None = None,
 ) -> None:
-    """Serve `build()` at `/`, a new page for each browser session, until SIGINT or SIGTERM.
+    """Serve `build()` at `/`, a new page per session, until SIGINT, SIGTERM or `until` is set.
 
     Port 0 takes any free one; `on_ready` gets the address. A page is served to any Host, its
     websocket only to pages of this very address, which is what a proxy on this machine claims to
@@ -63,6 +76,9 @@ async def serve_page(
             websocket_origin=[f"{name}:{port}" for name in {address, "127.0.0.1", "localhost"}],
             check_unused_sessions_milliseconds=1000,
             unused_session_lifetime_milliseconds=_UNUSED_SESSION_MS,
+            # Sessions carry request headers, the role among them, through the browser.
+            sign_sessions=True,
+            secret_key=secrets.token_hex(32).encode(),
         )
     except OSError as error:
         raise ConfigError(
@@ -80,9 +96,18 @@ async def serve_page(
     if on_ready is not None:
         on_ready(f"http://{address}:{port}")
     try:
-        await stop.wait()
+        await _first_of(stop, until)
     finally:
         server.stop()
+
+
+async def _first_of(*events: asyncio.Event | None) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events if event is not None]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def _ignore_closed_pages(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
