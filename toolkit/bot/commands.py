@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from toolkit.bot.events import BotState
+from toolkit.bot.events import BotState, Health, ParametersChanged, Publish
+from toolkit.bot.ledger import Ledger
+from toolkit.core.engine import Engine
 from toolkit.core.parameters import FieldInfo, Parameters
 from toolkit.core.report import trade_dict
+from toolkit.core.types import OrderRequest
 from toolkit.errors import ConfigError
 
-if TYPE_CHECKING:
-    from toolkit.bot.bot import Bot
-
 Handler = Callable[[Mapping[str, Any], str], Awaitable[Any]]
+
+
+class Commanded(Protocol):
+    """What commands need of the bot that they change."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def publish(self) -> Publish: ...
+    @property
+    def state(self) -> BotState: ...
+    def health(self) -> Health: ...
+    def set_state(self, state: BotState, reason: str = "") -> None: ...
+    async def submit(self, request: OrderRequest) -> None: ...
+    def parameters_event(
+        self, *, who: str, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> ParametersChanged: ...
 
 
 class Commands:
     """Validates and executes commands on one bot; results are domain objects and plain values."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Commanded) -> None:
         self._bot = bot
         self._handlers: dict[str, Handler] = {
             "get_parameters": self._get_parameters,

@@ -175,7 +175,7 @@ class BacktestRun:
         """The run as a vectorbt Portfolio, made of our own orders; needs the extra `backtest`."""
         from toolkit.research.portfolio import portfolio_of
 
-        return portfolio_of(self)
+        return portfolio_of(self.tape, self.outcome, capital=self.capital)
 
     def plot(self, symbol: str | None = None) -> Any:
         """Draw candles, trades and equity of one symbol, by default the first."""

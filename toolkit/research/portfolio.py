@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import vectorbt as vbt
 from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 
+from toolkit.core.kernel import Outcome
 from toolkit.core.layout import Floats, Ints
 from toolkit.research.tape import Tape, trading_year
-
-if TYPE_CHECKING:
-    from toolkit.research.backtest import BacktestRun
 
 
 class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
@@ -42,24 +40,22 @@ class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
         return {**defaults, "settings": {**defaults["settings"], "year_freq": self._year}}
 
 
-def portfolio_of(run: BacktestRun) -> RunPortfolio:
+def portfolio_of(tape: Tape, outcome: Outcome, *, capital: float) -> RunPortfolio:
     """Build the Portfolio; its values differ from ours by the rounding to micro-dollars only."""
-    tape, symbols = run.tape, run.tape.symbols
-    index = run.equity.index
+    symbols, close = tape.symbols, closes(tape)
     wrapper = vbt.ArrayWrapper(
-        index=index,
+        index=close.index,
         columns=pd.Index(symbols, name="symbol"),
         ndim=1 if len(symbols) == 1 else 2,
         freq=pd.Timedelta(seconds=tape.timeframe),
         group_by=None if len(symbols) == 1 else True,
     )
-    close = closes(tape)
     return RunPortfolio(
         wrapper,
         close if len(symbols) > 1 else close.iloc[:, 0],
-        _orders(run),
+        _orders(tape, outcome),
         np.empty(0, log_dt),
-        np.array([run.capital]),
+        np.array([capital]),
         len(symbols) > 1,
     )
 
@@ -78,8 +74,8 @@ def closes(tape: Tape) -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=columns).ffill().bfill()
 
 
-def _orders(run: BacktestRun) -> Any:
-    trips, lots = run.outcome.trips, run.outcome.lots
+def _orders(tape: Tape, outcome: Outcome) -> Any:
+    trips, lots = outcome.trips, outcome.lots
     held = np.flatnonzero(lots["value"])
     kept = lots[held]
     buys = (
@@ -93,7 +89,7 @@ def _orders(run: BacktestRun) -> Any:
     both = [_records(buys, OrderSide.Buy), _records(sells, OrderSide.Sell)]
     orders = np.concatenate(both)
     orders = orders[np.lexsort((orders["side"], orders["idx"], orders["col"]))]
-    orders["idx"] = rows(run.tape)[orders["idx"]]
+    orders["idx"] = rows(tape)[orders["idx"]]
     orders["id"] = np.arange(len(orders))
     return orders
 
