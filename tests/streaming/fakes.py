@@ -56,6 +56,7 @@ def position(symbol: str = "AAPL", price: float = 100.0) -> Position:
         quantity=Decimal(3),
         entry_price=100.0,
         entry_time=START,
+        updated_at=START,
         price=price,
         unrealised_pnl=Decimal(0),
     )

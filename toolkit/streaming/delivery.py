@@ -39,22 +39,7 @@ class Delivery:
         self._stats = stats
         self._stall_timeout = stall_timeout
         self._monotonic = monotonic
-        self._running = asyncio.Event()
-        self._running.set()
         self._writers: dict[str, asyncio.Task[None]] = {}
-
-    @property
-    def running(self) -> bool:
-        """Whether messages flow; while they do not, mailboxes conflate and stay bounded."""
-        return self._running.is_set()
-
-    def resume(self) -> None:
-        """Let messages flow."""
-        self._running.set()
-
-    def pause(self) -> None:
-        """Hold messages back until `resume`."""
-        self._running.clear()
 
     def add(self, client: str, transport_id: str) -> None:
         """Open the client's mailbox and start its writer."""
@@ -92,7 +77,6 @@ class Delivery:
     async def _write(self, client: str, transport_id: str, wake: asyncio.Event) -> None:
         while True:
             wake.clear()
-            await self._running.wait()
             due = self._hub.due_in(client)
             if due == 0:
                 if not await self._send_batch(client, transport_id):

@@ -15,8 +15,9 @@ from toolkit.streaming.wire import Stream
 class Frame:
     """One event as the text of a Socket.IO packet, and what the hub must know to deliver it.
 
-    `stream` is None for control events (`connected`, `gap`, `error`...). `created` is the
-    monotonic time of publishing, in seconds; 0 for what is not measured.
+    `stream` is None for control events (`connected`, `gap`, `error`...); an `urgent` one of
+    them goes out even while streaming is stopped. `created` is the monotonic time of publishing,
+    in seconds; 0 for what is not measured.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Frame:
     seq: int = 0
     conflate: str | None = None
     created: float = 0.0
+    urgent: bool = False
 
 
 def event_text(name: str, data: Mapping[str, Any]) -> str:
@@ -32,9 +34,9 @@ def event_text(name: str, data: Mapping[str, Any]) -> str:
     return f'2["{name}",{orjson.dumps(data).decode()}]'
 
 
-def control(name: str, data: Mapping[str, Any]) -> Frame:
+def control(name: str, data: Mapping[str, Any], *, urgent: bool = False) -> Frame:
     """Return a frame that belongs to no stream."""
-    return Frame(text=event_text(name, data))
+    return Frame(text=event_text(name, data), urgent=urgent)
 
 
 def gap(stream: Stream, first: int, last: int | None, reason: str) -> Frame:

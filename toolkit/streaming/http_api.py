@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import psutil
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from toolkit._version import __version__
-from toolkit.errors import AuthError, NotConnected, ToolkitError, WireError
 from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.commands import Commands, Reporter
-from toolkit.streaming.delivery import Delivery
 from toolkit.streaming.guard import App
+from toolkit.streaming.http_errors import NotFound, add_errors, status_of
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.metrics import render_metrics
 from toolkit.streaming.pages import add_pages
@@ -38,15 +34,8 @@ class Service:
     auth: Authenticator
     commands: Commands
     stats: ServiceStats
-    delivery: Delivery
     reporter: Reporter
     settings: ServerSettings
-
-
-class NotFound(ToolkitError):
-    """There is nothing under this name."""
-
-    code = "not_found"
 
 
 class StreamingChange(BaseModel):
@@ -85,7 +74,7 @@ def create_api(service: Service, *, fallback: App) -> FastAPI:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    _add_errors(api, service.reporter)
+    add_errors(api, service.reporter)
     _add_state(api, service)
     _add_control(api, service)
     _add_health(api, service)
@@ -176,7 +165,7 @@ def _add_control(api: FastAPI, service: Service) -> None:
     def config() -> dict[str, Any]:
         settings = service.settings
         return {
-            "streaming": service.delivery.running,
+            "streaming": not service.hub.paused,
             "streaming_interval": service.hub.min_interval,
             "heartbeat_interval": settings.heartbeat_interval,
             "ping_interval": settings.ping_interval,
@@ -201,13 +190,13 @@ def _add_control(api: FastAPI, service: Service) -> None:
     @api.post("/api/websocket/start", dependencies=[trade], tags=["streaming"])
     async def start() -> dict[str, Any]:
         """Let messages flow to clients. The bot itself is started by the command `start`."""
-        service.delivery.resume()
+        service.hub.release()
         return config()
 
     @api.post("/api/websocket/stop", dependencies=[trade], tags=["streaming"])
     async def stop() -> dict[str, Any]:
         """Hold messages back: market data conflates, the rest waits (bounded; else a gap)."""
-        service.delivery.pause()
+        service.hub.hold()
         return config()
 
     @api.get("/api/websocket/secure", tags=["streaming"])
@@ -229,7 +218,7 @@ def _add_control(api: FastAPI, service: Service) -> None:
         request = parse_command(body.model_dump())
         answer = await service.commands.run(request, identity, who=f"{identity.name} (http)")
         if not answer["ok"]:
-            response.status_code = _status(answer["error"]["code"])
+            response.status_code = status_of(answer["error"]["code"])
         return answer
 
 
@@ -261,46 +250,3 @@ def _add_health(api: FastAPI, service: Service) -> None:
                 "threads": process.num_threads(),
                 "uptime": service.stats.uptime,
             }
-
-
-def _add_errors(api: FastAPI, reporter: Reporter) -> None:
-    @api.exception_handler(ToolkitError)
-    async def toolkit_error(_request: Request, error: ToolkitError) -> JSONResponse:
-        status = _status(error.code)
-        if isinstance(error, AuthError) and "required" in error.data:
-            status = 403
-        return _error(status, error)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:]) or "body"
-        return _error(422, WireError(f"{field}: {first['msg']}", field=field))
-
-    @api.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> JSONResponse:
-        return _error(error.status_code, WireError(str(error.detail)))
-
-    @api.middleware("http")
-    async def unexpected(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        try:
-            return await call_next(request)
-        except Exception as error:  # noqa: BLE001 - reported in full, answered without details
-            answer = reporter.unexpected(f"{request.method} {request.url.path[:100]}", error)
-            return JSONResponse({"error": answer}, status_code=500)
-
-
-def _status(code: str) -> int:
-    if code == "internal_error":
-        return 500
-    statuses = {AuthError.code: 401, NotFound.code: 404, NotConnected.code: 503}
-    return statuses.get(code, 400)
-
-
-def _error(status: int, error: ToolkitError) -> JSONResponse:
-    headers = {"Cache-Control": "no-store"}
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": error.to_dict()}, status_code=status, headers=headers)

@@ -7,37 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from toolkit.bot.events import Event
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, WireError
 from toolkit.streaming.frames import Frame, control, event_text, gap
 from toolkit.streaming.interest import Interest
 from toolkit.streaming.mailbox import Counters, Mailbox
 from toolkit.streaming.ring import Ring
+from toolkit.streaming.subscriber import ResumePoint, Subscriber
 from toolkit.streaming.wire import Payload, Stream, format_time, payload
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """Where a client left a stream; not `known` when that was in another epoch."""
-
-    seq: int
-    known: bool
-
-
-class _Client:
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox = mailbox
-        self.interests: dict[Stream, Interest] = {}
-        self.resume: dict[Stream, _Point] = {}
-        self.max_rate: float | None = None
-
-    def wants(self, stream: Stream, symbol: str | None) -> bool:
-        interest = self.interests.get(stream)
-        return interest is not None and interest.since(symbol) is not None
 
 
 class Hub:
@@ -69,9 +50,10 @@ class Hub:
         self._seq = dict.fromkeys(Stream, 0)
         self._last: dict[tuple[Stream, str | None], int] = {}
         self._rings = {stream: Ring(ring_size) for stream in Stream}
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, Subscriber] = {}
         self._audiences: dict[tuple[Stream, str | None], tuple[Mailbox, ...]] = {}
         self.min_interval = 0.0
+        self.paused = False
 
     def seq(self, stream: Stream) -> int:
         """Return the number of the stream's latest message, 0 before the first."""
@@ -100,7 +82,8 @@ class Hub:
             monotonic=self._monotonic,
             counters=self.counters,
         )
-        self._clients[client] = _Client(mailbox)
+        mailbox.paused = self.paused
+        self._clients[client] = Subscriber(mailbox)
         self._set_interval(self._clients[client])
 
     def detach(self, client: str) -> None:
@@ -111,11 +94,11 @@ class Hub:
     def send(self, client: str, event: str, data: Mapping[str, Any]) -> None:
         """Queue one control event, in order with the client's messages."""
         if found := self._clients.get(client):
-            found.mailbox.push(control(event, data))
+            found.mailbox.push(control(event, data, urgent=True))
 
     def broadcast(self, event: str, data: Mapping[str, Any]) -> None:
         """Queue one control event for every client."""
-        frame = control(event, data)
+        frame = control(event, data, urgent=True)
         for client in self._clients.values():
             client.mailbox.push(frame)
 
@@ -153,7 +136,7 @@ class Hub:
         Returns what `subscription_confirmed` carries: its `seq` says for each stream that what
         comes after that number will be delivered. `max_rate` (Hz) stays as it was when None.
         """
-        found = self._clients[client]
+        found = self._asking(client)
         if max_rate is not None:
             found.max_rate = max_rate
             self._set_interval(found)
@@ -178,7 +161,7 @@ class Hub:
         self, client: str, streams: Collection[Stream], symbols: Collection[str] | None = None
     ) -> dict[str, Any]:
         """Stop delivery, queue the confirmation and return what it carries."""
-        found = self._clients[client]
+        found = self._asking(client)
         for stream in streams:
             if interest := found.interests.get(stream):
                 interest.remove(symbols)
@@ -198,10 +181,10 @@ class Hub:
 
         For streams the client is subscribed to, at once; for others, when it subscribes.
         """
-        found = self._clients[client]
+        found = self._asking(client)
         for stream, number in seq.items():
             known = epoch == self.epoch
-            point = _Point(min(number, self._seq[stream]) if known else number, known)
+            point = ResumePoint(min(number, self._seq[stream]) if known else number, known)
             if stream in found.interests:
                 self._replay(found, stream, point)
             else:
@@ -214,7 +197,27 @@ class Hub:
             self._set_interval(client)
         self.broadcast("config_changed", {"streaming_interval": seconds})
 
-    def _set_interval(self, client: _Client) -> None:
+    def hold(self) -> None:
+        """Hold all streams back; meanwhile mailboxes conflate and stay bounded."""
+        self._hold(True)
+
+    def release(self) -> None:
+        """Let what was held back flow."""
+        self._hold(False)
+
+    def _hold(self, paused: bool) -> None:
+        self.paused = paused
+        for client in self._clients.values():
+            client.mailbox.paused = paused
+        self.broadcast("config_changed", {"streaming": not paused})
+
+    def _asking(self, client: str) -> Subscriber:
+        found = self._clients[client]
+        if found.mailbox.congested:
+            raise WireError("too many requests wait for an answer; read what was sent first")
+        return found
+
+    def _set_interval(self, client: Subscriber) -> None:
         own = 1.0 / client.max_rate if client.max_rate else 0.0
         client.mailbox.interval = max(own, self.min_interval)
 
@@ -247,13 +250,13 @@ class Hub:
             created=0.0 if snapshot else self._monotonic(),
         )
 
-    def _start(self, stream: Stream, resumed: Mapping[Stream, _Point]) -> int:
+    def _start(self, stream: Stream, resumed: Mapping[Stream, ResumePoint]) -> int:
         point = resumed.get(stream)
         if point is None or not point.known:
             return self._seq[stream]
         return max(point.seq, self._rings[stream].expired)
 
-    def _replay(self, client: _Client, stream: Stream, point: _Point) -> None:
+    def _replay(self, client: Subscriber, stream: Stream, point: ResumePoint) -> None:
         ring, interest = self._rings[stream], client.interests[stream]
         if not point.known:
             client.mailbox.push(gap(stream, point.seq + 1, None, "restart"))
@@ -268,7 +271,7 @@ class Hub:
 
     def _push_snapshot(
         self,
-        client: _Client,
+        client: Subscriber,
         streams: Collection[Stream],
         symbols: Collection[str] | None,
         events: Iterable[Event],

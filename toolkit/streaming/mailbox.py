@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolkit.streaming.frames import Frame, gap
 from toolkit.streaming.wire import Stream
+
+CONTROL_LIMIT = 256
 
 
 @dataclass(slots=True)
@@ -27,7 +29,8 @@ class Mailbox:
     Lossless frames: at most `size`; when one more comes, the oldest goes and a `gap` takes its
     place. Conflatable frames replace their predecessor once the client lags (an eighth of
     `size` waits) or has a rate limit, so that of them at most `size / 8` wait, and one of each
-    key. Within a stream nothing overtakes.
+    key. Control frames: at most CONTROL_LIMIT; urgent ones beyond it are dropped, for others
+    ask `congested` first. Within a stream nothing overtakes.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Mailbox:
         counters: Counters,
     ) -> None:
         self.interval = 0.0
+        self.paused = False
         self._size = size
         self._lag = max(1, size // 8)
         self._wake = wake
@@ -46,8 +50,10 @@ class Mailbox:
         self._counters = counters
         self._order = 0
         self._waiting: OrderedDict[int, Frame] = OrderedDict()
-        self._lossless: deque[int] = deque()
+        self._lossless: OrderedDict[int, None] = OrderedDict()
         self._latest: dict[str, int] = {}
+        self._control = 0
+        self._urgent = 0
         self._gaps: dict[Stream, tuple[int, int]] = {}
         # Frames up to these orders may go: of all streams, and of each (a lossless frame
         # takes along what was held before it).
@@ -58,33 +64,36 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def congested(self) -> bool:
+        """Whether so many control frames wait that nothing more should be asked."""
+        return self._control >= CONTROL_LIMIT
+
     def push(self, frame: Frame) -> None:
         """Add one frame; never blocks, never raises."""
+        if frame.urgent and self.congested:
+            self._counters.dropped += 1
+            return
         self._order += 1
-        if frame.conflate is None:
-            if len(self._lossless) >= self._size:
-                self._drop_oldest()
-            self._lossless.append(self._order)
-            self._released_of[frame.stream] = self._order
+        if frame.stream is None:
+            self._control += 1
+            self._urgent += frame.urgent
+        elif frame.conflate is None:
+            self._push_lossless(frame.stream)
         else:
-            before = self._latest.get(frame.conflate)
-            if before is not None and (self.interval > 0 or len(self._waiting) >= self._lag):
-                del self._waiting[before]
-                self._counters.conflated += 1
-            self._latest[frame.conflate] = self._order
+            self._push_loose(frame.conflate)
         self._waiting[self._order] = frame
         self._wake()
 
     def take(self, limit: int) -> list[Frame]:
         """Remove and return what may go now, gaps first, at most about `limit` frames."""
-        frames = [gap(stream, *span, "slow") for stream, span in self._gaps.items()]
-        self._gaps.clear()
+        frames = self._take_gaps()
         self._release()
         ready: list[tuple[int, Frame]] = []
         for order, frame in self._waiting.items():
             if len(ready) >= limit:
                 break
-            if order <= self._released or order <= self._released_of.get(frame.stream, 0):
+            if self._may_go(order, frame):
                 ready.append((order, frame))
         for order, frame in ready:
             self._remove(order, frame)
@@ -94,7 +103,9 @@ class Mailbox:
 
     def due_in(self) -> float | None:
         """Seconds until `take` has something; 0 for now, None when nothing waits."""
-        if self._gaps or self._lossless:
+        if self.paused:
+            return 0.0 if self._urgent else None
+        if self._gaps or self._lossless or self._control:
             return 0.0
         if not self._waiting:
             return None
@@ -103,15 +114,42 @@ class Mailbox:
         return max(0.0, self._next_release - self._monotonic())
 
     def discard(self, unwanted: Callable[[Frame], bool]) -> None:
-        """Throw away conflatable frames that are no longer wanted."""
+        """Throw away frames of streams that are no longer wanted."""
         for order, frame in list(self._waiting.items()):
-            if frame.conflate is not None and unwanted(frame):
+            if frame.stream is not None and unwanted(frame):
                 self._remove(order, frame)
+
+    def _push_lossless(self, stream: Stream) -> None:
+        if len(self._lossless) >= self._size:
+            self._drop_oldest()
+        self._lossless[self._order] = None
+        self._released_of[stream] = self._order
+
+    def _push_loose(self, key: str) -> None:
+        before = self._latest.get(key)
+        if before is not None and (self.interval > 0 or len(self._waiting) >= self._lag):
+            del self._waiting[before]
+            self._counters.conflated += 1
+        self._latest[key] = self._order
+
+    def _take_gaps(self) -> list[Frame]:
+        if self.paused:
+            return []
+        frames = [gap(stream, *span, "slow") for stream, span in self._gaps.items()]
+        self._gaps.clear()
+        return frames
+
+    def _may_go(self, order: int, frame: Frame) -> bool:
+        if self.paused:
+            return frame.urgent
+        if frame.conflate is None:
+            return True
+        return order <= self._released or order <= self._released_of.get(frame.stream, 0)
 
     def _release(self) -> None:
         if self.interval == 0:
             self._released = self._order
-        elif len(self._waiting) > len(self._lossless):
+        elif len(self._waiting) > len(self._lossless) + self._control:
             now = self._monotonic()
             if now >= self._next_release:
                 self._released = self._order
@@ -119,17 +157,21 @@ class Mailbox:
 
     def _remove(self, order: int, frame: Frame) -> None:
         del self._waiting[order]
-        if frame.conflate is None:
-            self._lossless.popleft()
+        if frame.stream is None:
+            self._control -= 1
+            self._urgent -= frame.urgent
+        elif frame.conflate is None:
+            del self._lossless[order]
         elif self._latest[frame.conflate] == order:
             del self._latest[frame.conflate]
 
     def _drop_oldest(self) -> None:
-        frame = self._waiting.pop(self._lossless.popleft())
+        oldest, _ = self._lossless.popitem(last=False)
+        frame = self._waiting.pop(oldest)
         self._counters.dropped += 1
         if frame.stream is None:
             return
-        first, last = self._gaps.get(frame.stream, (frame.seq, frame.seq))
         if frame.stream not in self._gaps:
             self._counters.gaps += 1
+        first, last = self._gaps.get(frame.stream, (frame.seq, frame.seq))
         self._gaps[frame.stream] = (min(first, frame.seq), max(last, frame.seq))

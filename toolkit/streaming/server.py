@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,7 +14,6 @@ from typing import Any
 import socketio
 import uvicorn
 
-from toolkit.errors import ConfigError
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.delivery import Delivery
@@ -24,10 +21,13 @@ from toolkit.streaming.guard import App, Guard, Receive, Scope, Send
 from toolkit.streaming.handlers import SocketHandlers
 from toolkit.streaming.http_api import Service, create_api
 from toolkit.streaming.hub import Hub
+from toolkit.streaming.listener import bind
 from toolkit.streaming.proxy import Proxy
 from toolkit.streaming.service import BotPort, ServerSettings
 from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.wire import format_time
+
+__all__ = ["ServerSettings", "StreamingServer", "utc_now"]
 
 SOCKET_PATH = "/socket.io"
 # Above it uvicorn closes the connection; below it a message that is too large gets an answer.
@@ -98,7 +98,7 @@ class StreamingServer:
 
     async def start(self) -> None:
         """Bind the port and serve; raises ConfigError at once when the port cannot be had."""
-        self._listener = _bind(self._settings.host, self._settings.port)
+        self._listener = bind(self._settings.host, self._settings.port)
         self._port = self._listener.getsockname()[1]
         self._auth.bind(self._port)
         self._build()
@@ -177,7 +177,6 @@ class StreamingServer:
             auth=self._auth,
             commands=self._commands,
             stats=self._stats,
-            delivery=self._delivery,
             reporter=reporter,
             settings=settings,
         )
@@ -208,7 +207,7 @@ class StreamingServer:
             await asyncio.sleep(self._settings.heartbeat_interval)
             beat = {
                 "timestamp": format_time(self._clock()),
-                "server_status": "streaming" if self._delivery.running else "stopped",
+                "server_status": "stopped" if self._hub.paused else "streaming",
                 "active_clients": len(self._stats.clients),
             }
             self._hub.broadcast("heartbeat", beat)
@@ -263,25 +262,3 @@ def _dispatch(sockets: App, api: App) -> App:
         await (sockets if ours else api)(scope, receive, send)
 
     return app
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # elsewhere it would let two servers share one port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host.strip("[]"), port))
-        listener.listen(1024)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        taken = error.errno == errno.EADDRINUSE
-        problem = "is taken" if taken else f"cannot be had on {host} ({error.strerror})"
-        raise ConfigError(
-            f"port {port} {problem}; choose another with --port (or port=), "
-            "or see who has it with `toolkit doctor`",
-            field="port",
-            value=port,
-        ) from error
-    return listener
