@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from toolkit.core.parameters import Parameters
-from toolkit.errors import ToolkitError
+from toolkit.errors import ConfigError, ToolkitError
 from toolkit.streaming.wire import format_time
 
 Data = dict[str, Any]
@@ -58,15 +58,20 @@ def fill(minute: int, *, side: str = "buy", symbol: str = "AAPL", order: str = "
 
 
 class FakeClient:
-    """Holds what the server would; `send_*` deliver to handlers in the caller's thread."""
+    """Holds what the server would; `send_*` deliver to handlers in the caller's thread.
+
+    A strict one refuses calls from its own handlers, as the real client does.
+    """
 
     def __init__(self) -> None:
         self.symbols = ("AAPL", "MSFT")
         self.state = "connected"
-        self.parameters = Parameters()
+        self._parameters = Parameters()
+        self._handling = 0
         self.bars: list[Data] = [bar(i) for i in range(5)]
         self.fills: list[Data] = []
         self.subscriptions: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        self.strict = False
         self.fail_with: ToolkitError | None = None
         self.during_history: Callable[[], None] = lambda: None
         self._handlers: dict[str, tuple[Callable[[Data], None], ...]] = {}
@@ -75,6 +80,19 @@ class FakeClient:
     @property
     def handler_count(self) -> int:
         return sum(map(len, self._handlers.values()))
+
+    @property
+    def parameters(self) -> Parameters:
+        self._refuse_in_handler()
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def _refuse_in_handler(self) -> None:
+        if self.strict and self._handling:
+            raise ConfigError("a handler must not call its client")
 
     def on(self, event: str, handler: Callable[[Data], None]) -> Callable[[], None]:
         self._handlers[event] = (*self._handlers.get(event, ()), handler)
@@ -89,6 +107,7 @@ class FakeClient:
         self.subscriptions.append((tuple(streams), tuple(symbols or ())))
 
     def history(self, symbol: str, limit: int = 500) -> Data:
+        self._refuse_in_handler()
         if self.fail_with:
             raise self.fail_with
         bars = [b for b in self.bars if b["symbol"] == symbol][-limit:]
@@ -97,8 +116,8 @@ class FakeClient:
         return answer
 
     def set_parameters(self, changes: Mapping[str, Any]) -> Data:
-        old, self.parameters = self.parameters, self.parameters.replace(changes)
-        changed = old.difference(self.parameters)
+        old, self._parameters = self._parameters, self._parameters.replace(changes)
+        changed = old.difference(self._parameters)
         return self.send_parameters(changed, who="you")
 
     def send(self, event: str, data: Data) -> None:
@@ -108,8 +127,12 @@ class FakeClient:
         self.send_raw(event, {**message, "data": data})
 
     def send_raw(self, event: str, message: Data) -> None:
-        for handler in self._handlers.get(event, ()):
-            handler(message)
+        self._handling += 1
+        try:
+            for handler in self._handlers.get(event, ()):
+                handler(message)
+        finally:
+            self._handling -= 1
 
     def send_bar(self, data: Data) -> None:
         if data["final"]:
@@ -127,7 +150,7 @@ class FakeClient:
             "who": who,
             "old": {name: old for name, (old, _) in changed.items()},
             "new": {name: new for name, (_, new) in changed.items()},
-            "parameters": self.parameters.to_dict(),
+            "parameters": self._parameters.to_dict(),
         }
         self.send("stream_parameters", event)
         return event

@@ -129,6 +129,22 @@ def test_changed_parameters_load_the_bars_that_the_bot_has_re_evaluated(client, 
     assert data.parameters["ema_period"] == 12
 
 
+def test_handlers_never_wait_for_the_client(client, make_bar, make_fill):
+    client.strict = True
+    later = []
+    feed = ChartFeed(client, "AAPL", run_soon=later.append)
+    feed.start()
+    feed.on_change(lambda _: feed.snapshot())
+    client.send_bar(make_bar(5))
+    client.send_fill(make_fill(5))
+    client.set_parameters({"ema_period": 12})
+    client.send("connected", {})
+    assert feed.snapshot().parameters["ema_period"] == 12
+    client.bars[0] = make_bar(0, close=50.0)
+    later[-1]()
+    assert feed.snapshot().bars[0]["close"] == 50.0
+
+
 def test_a_closed_position_is_none(client, feed):
     position = {"kind": "position", "symbol": "AAPL", "quantity": 5.0, "entry_price": 100.0}
     client.send("stream_positions", position)

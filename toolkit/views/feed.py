@@ -75,6 +75,7 @@ class ChartFeed:
         self.symbol = symbol
         self.limit = limit
         self._client = client
+        self._parameters: Parameters | None = None
         self._closed = False
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
@@ -136,7 +137,7 @@ class ChartFeed:
                 fills=self._book.fills(),
                 position=self._position,
                 state=state,
-                parameters=self._parameters,
+                parameters=parameters,
             )
 
     def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -151,6 +152,7 @@ class ChartFeed:
     def _load(self) -> None:
         with self._lock:
             self._book.begin()
+        self._parameters = self._client.parameters
         history = self._client.history(self.symbol, limit=self.limit)
         parameters = self._client.parameters
         with self._lock:
@@ -196,6 +198,7 @@ class ChartFeed:
     def _on_parameters(self, message: Data) -> None:
         with self._lock:
             self._parameters = Parameters.from_dict(message["data"]["parameters"])
+        self._parameters = Parameters.from_dict(message["data"]["parameters"])
         if message["data"]["new"]:
             self._refresh()
 

@@ -114,8 +114,10 @@ def _mark(row: Any, *, changed: bool, wrong: bool) -> None:
 
 
 def _words(info: FieldInfo) -> str:
-    words = info.short.replace("_", " ").replace("atr", "ATR").replace("rsi", "RSI")
-    return f"%{words.upper()} smoothing" if info.short in ("k", "d") else words
+    if info.short in ("k", "d"):
+        return f"%{info.short.upper()} smoothing"
+    words = info.short.split("_")
+    return " ".join(word.upper() if word in ("atr", "rsi", "ema") else word for word in words)
 
 
 def _hint(info: FieldInfo) -> str:

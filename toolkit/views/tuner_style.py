@@ -12,11 +12,11 @@ STYLE = """
   font-variant-numeric: tabular-nums; padding: 2px; width: 100%; overflow: hidden;
 }
 .tk-tuner .tk-cards {
-  display: grid; gap: 10px; width: 100%; overflow: hidden;
-  grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
+  display: block; columns: 330px; column-gap: 10px; width: 100%; overflow: hidden;
 }
 .tk-tuner .tk-card {
   border: 1px solid var(--tk-t-line); border-radius: 6px; padding: 6px 10px 8px; overflow: hidden;
+  break-inside: avoid; margin: 0 0 10px; width: auto;
 }
 .tk-tuner .tk-title, .tk-tuner .tk-title label { font-weight: 600; color: var(--tk-t-text); }
 .tk-tuner .tk-row {

@@ -89,7 +89,7 @@ export class View {
     const onVisible = () => document.visibilityState === "visible" && this.hello();
     document.addEventListener("visibilitychange", onVisible);
     const timer = setInterval(() => this.beat(), ALIVE_EVERY);
-    const resize = new ResizeObserver(() => this.placeLegend());
+    const resize = new ResizeObserver(() => this.resized());
     resize.observe(this.body);
     this.endings = [
       followTheme((name) => this.paint(name)),
@@ -175,6 +175,15 @@ export class View {
       ...priceLegend(shown, rows[place - 1], this.plot.digits, labels),
     );
     this.momentumLegend.replaceChildren(...momentumLegend(shown, labels));
+    this.placeLegend();
+  }
+
+  /** What is in view can be chosen only once the page has given the chart a width. */
+  resized() {
+    if (!this.sized && this.body.clientWidth) {
+      this.sized = true;
+      this.plot.chart.timeScale().resetTimeScale();
+    }
     this.placeLegend();
   }
 
