@@ -169,6 +169,8 @@ class Proxy:
         # Bokeh compares Origin with its own address.
         kept["origin"] = target
         kept["host"] = urlsplit(target).netloc
+        # The dashboard has a token of its own; the person at the browser may do less.
+        kept["x-toolkit-role"] = self._auth.identify(headers).role.name.lower()
         return kept
 
 
