@@ -130,6 +130,7 @@ class ChartFeed:
     def snapshot(self) -> ChartData:
         """Return what is known now, without waiting; parameters are the defaults until loaded."""
         state = "closed" if self._closed else self._client.state
+        parameters = self._parameters or self._client.parameters
         with self._lock:
             return ChartData(
                 symbol=self.symbol,
