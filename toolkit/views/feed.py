@@ -75,7 +75,6 @@ class ChartFeed:
         self.symbol = symbol
         self.limit = limit
         self._client = client
-        self._parameters: Parameters | None = None
         self._closed = False
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
@@ -130,7 +129,6 @@ class ChartFeed:
     def snapshot(self) -> ChartData:
         """Return what is known now, without waiting; parameters are the defaults until loaded."""
         state = "closed" if self._closed else self._client.state
-        parameters = self._parameters or self._client.parameters
         with self._lock:
             return ChartData(
                 symbol=self.symbol,
@@ -138,7 +136,7 @@ class ChartFeed:
                 fills=self._book.fills(),
                 position=self._position,
                 state=state,
-                parameters=parameters,
+                parameters=self._parameters,
             )
 
     def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -153,7 +151,6 @@ class ChartFeed:
     def _load(self) -> None:
         with self._lock:
             self._book.begin()
-        self._parameters = self._client.parameters
         history = self._client.history(self.symbol, limit=self.limit)
         parameters = self._client.parameters
         with self._lock:
@@ -199,7 +196,6 @@ class ChartFeed:
     def _on_parameters(self, message: Data) -> None:
         with self._lock:
             self._parameters = Parameters.from_dict(message["data"]["parameters"])
-        self._parameters = Parameters.from_dict(message["data"]["parameters"])
         if message["data"]["new"]:
             self._refresh()
 
