@@ -12,7 +12,7 @@ from toolkit.views.desk import Desk, DeskData
 from toolkit.views.feed import ChartFeed
 from toolkit.views.figures import ChartSources, chart_figure, set_bands
 from toolkit.views.known import KnownClient
-from toolkit.views.page import CONTROL_STYLE, page, theme_switch
+from toolkit.views.page import CONTROL_STYLE, DANGER_STYLE, page, theme_switch
 from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Controls:
         self._client, self._on_trouble, self._ceiling = client, on_trouble, ceiling
         self._entries = _button("Pause entries", width=122)
         self._flatten = _button("Flatten", width=80)
-        self._confirm = _button("Close all", kind="danger", width=140)
+        self._confirm = _button("Close all", width=140, danger=True)
         self._cancel = _button("Cancel", width=72)
         self._entries.on_click(self._toggle_entries)
         self._flatten.on_click(lambda _event: self._ask(asking=True))
@@ -205,12 +205,12 @@ class Controls:
         """Follow the bot's state, the positions and this client's role."""
         state = str((data.health or {}).get("state"))
         self.panel.visible = self._may_trade
-        self._entries.name = "Resume entries" if state == "paused" else "Pause entries"
+        self._entries.label = "Resume entries" if state == "paused" else "Pause entries"
         connected = data.connection == "connected"
         self._entries.disabled = not connected or state not in ("starting", "running", "paused")
         count = len(data.positions)
         self._flatten.disabled = not connected or not count
-        self._confirm.name = f"Close {count} position{'s' * (count != 1)}"
+        self._confirm.label = f"Close {count} position{'s' * (count != 1)}"
         if self._flatten.disabled:
             self._ask(asking=False)
 
@@ -223,7 +223,7 @@ class Controls:
         self._confirm.visible = self._cancel.visible = asking
 
     async def _toggle_entries(self, _event: Any) -> None:
-        resume = self._entries.name == "Resume entries"
+        resume = self._entries.label == "Resume entries"
         await self._send("start" if resume else "stop")
 
     async def _close_all(self, _event: Any) -> None:
@@ -242,16 +242,15 @@ class Controls:
             self._on_trouble("")
 
 
-def _button(label: str, *, kind: str = "default", width: int) -> Any:
+def _button(label: str, *, width: int, danger: bool = False) -> Any:
     import panel as pn
 
     return pn.widgets.Button(
-        name=label,
-        button_type=kind,
+        label=label,
         width=width,
         height=30,
         margin=(0, 8, 0, 0),
-        stylesheets=[CONTROL_STYLE],
+        stylesheets=[CONTROL_STYLE, *([DANGER_STYLE] * danger)],
     )
 
 

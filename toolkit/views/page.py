@@ -30,7 +30,7 @@ setInterval(back, 3000)
 
 CONTROL_STYLE = """
 :host { font-family: var(--tk-font); }
-:host .bk-btn.bk-btn-default, :host .bk-btn.bk-btn-danger, :host select.bk-input {
+:host .bk-btn.bk-btn-default, :host select.bk-input {
   font: 13px var(--tk-font); height: 30px; min-height: 30px; padding: 0 12px; border-radius: 4px;
   border: 1px solid var(--tk-line) !important; box-shadow: none; color: var(--tk-text) !important;
   background-color: var(--tk-surface) !important; }
@@ -44,11 +44,15 @@ CONTROL_STYLE = """
   border-color: var(--tk-muted) !important; }
 :host .bk-btn:focus-visible, :host select.bk-input:focus-visible {
   outline: 2px solid var(--tk-accent); outline-offset: 1px; }
-:host .bk-btn.bk-btn-danger { color: var(--tk-surface) !important;
-  background-color: var(--tk-loss) !important; border-color: var(--tk-loss) !important; }
-:host .bk-btn.bk-btn-danger:hover { color: var(--tk-loss) !important;
-  background-color: var(--tk-surface) !important; }
 :host .bk-btn[disabled] { opacity: 0.5; }
+"""
+
+
+DANGER_STYLE = """
+:host .bk-btn.bk-btn-default { color: var(--tk-surface) !important;
+  background-color: var(--tk-loss) !important; border-color: var(--tk-loss) !important; }
+:host .bk-btn.bk-btn-default:hover { color: var(--tk-loss) !important;
+  background-color: var(--tk-surface) !important; }
 """
 
 

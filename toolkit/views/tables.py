@@ -25,6 +25,7 @@ _NUMBER = (
     "<%= value == null || isNaN(value) ? '–' : Number(value).toLocaleString('en-US', "
     "{minimumFractionDigits: MIN, maximumFractionDigits: MAX}) %>"
 )
+_DIGITS = "Math.abs(value) >= 1 ? 2 : 6"
 _SIGNED = (
     "<% const shown = Number(value).toFixed(2); %>"
     "<span class=\"<%= shown > 0 ? 'gain' : shown < 0 ? 'loss' : '' %>\">"
@@ -181,7 +182,7 @@ def _formatter(kind: Kind) -> Any:
 
     templates = {
         "time": _TIME,
-        "price": _NUMBER.replace("MIN", "2").replace("MAX", "6"),
+        "price": _NUMBER.replace("MIN", _DIGITS).replace("MAX", _DIGITS),
         "quantity": _NUMBER.replace("MIN", "0").replace("MAX", "9"),
         "money": _SIGNED.replace("SUFFIX", ""),
         "percent": _SIGNED.replace("SUFFIX", " %"),
