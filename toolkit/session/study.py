@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from toolkit.research.backtest import BacktestRun
     from toolkit.research.progress import Report
-    from toolkit.research.sweep import Bars
     from toolkit.research.table import SweepTable
+    from toolkit.research.tape import Bars
 
 UNITS = {"sec": 1, "min": 60, "hour": 3600}
 DEFAULT_COUNT = 1000
