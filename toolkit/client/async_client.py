@@ -167,6 +167,7 @@ class StreamClient:
         for this client as a whole; final bars and all lossless streams come at once.
         """
         answer = await self._ask("subscribe", selection(_listed(streams), symbols, max_rate))
+        self._tracker.answered(answer["seq"])
         self._subscriptions.add(streams, symbols)
         if max_rate is not None:
             self._subscriptions.max_rate = max_rate
@@ -244,7 +245,8 @@ class StreamClient:
         self._connection = connection
         try:
             for event, body in self._subscriptions.requests():
-                await connection.ask(event, body, within=self._timeout)
+                answer = await connection.ask(event, body, within=self._timeout)
+                self._tracker.answered(answer.get("seq", {}))
         except BaseException:
             await connection.close()
             raise

@@ -37,6 +37,11 @@ class Tracker:
             self._floor[stream] = max(self._floor.get(stream, 0), number)
             self._advance(stream, number)
 
+    def answered(self, seq: Mapping[str, int]) -> None:
+        """Note the ack of a subscription; its confirmation may still be behind other messages."""
+        for stream, number in seq.items():
+            self._newest.setdefault(stream, number)
+
     def announced(self, gap: Gap) -> None:
         """Note a gap that the server announced."""
         if gap.last is not None:
