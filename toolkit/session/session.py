@@ -142,7 +142,7 @@ class Session:
         from toolkit.views.live_chart import live_chart
 
         widget = live_chart(self.client, self._known(symbol), height=height)
-        self._closers.append(widget.close)
+        self._closers.append(widget.stop)
         return widget
 
     def tuner(self) -> Any:
@@ -150,7 +150,7 @@ class Session:
         from toolkit.views.tuner import tuner
 
         widget = tuner(self.client)
-        self._closers.append(widget.close)
+        self._closers.append(widget.stop)
         return widget
 
     def _known(self, symbol: str | None) -> str:

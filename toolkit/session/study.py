@@ -91,23 +91,26 @@ def sweep(
 
 
 def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
+    from toolkit.views.picture import Picture
     from toolkit.views.runs import run_figure
 
     name = symbol or run.tape.symbols[0]
     trades = run.trades[run.trades["symbol"] == name]
-    return run_figure(
+    figure = run_figure(
         bars=run.bars(name),
         trades=trades,
         equity=run.equity,
         indicators=run.indicators(name),
         symbol=name,
     )
+    return Picture(figure)
 
 
 def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:
+    from toolkit.views.picture import Picture
     from toolkit.views.runs import heatmap_figure
 
-    return heatmap_figure(table.frame, x, y, value)
+    return Picture(heatmap_figure(table.frame, x, y, value))
 
 
 def _path(symbols: object) -> Path | None:
