@@ -39,7 +39,7 @@ class Delivery:
         self._stats = stats
         self._stall_timeout = stall_timeout
         self._monotonic = monotonic
-        self._writers: dict[str, asyncio.Task[None]] = {}
+        self._writers: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
     def add(self, client: str, transport_id: str) -> None:
         """Open the client's mailbox and start its writer."""
@@ -47,17 +47,23 @@ class Delivery:
         self._hub.attach(client, wake=wake.set)
         writer = asyncio.create_task(self._write(client, transport_id, wake), name=f"to {client}")
         writer.add_done_callback(_log_failure)
-        self._writers[client] = writer
+        self._writers[client] = (transport_id, writer)
 
     def remove(self, client: str) -> None:
         """Stop the client's writer and forget its mailbox."""
         self._hub.detach(client)
-        if writer := self._writers.pop(client, None):
-            writer.cancel()
+        if client not in self._writers:
+            return
+        transport_id, writer = self._writers.pop(client)
+        writer.cancel()
+        socket = self._engine.sockets.get(transport_id)
+        if socket is not None and not socket.upgraded:
+            # Engine.IO leaves the long poll of a client that said goodbye hanging.
+            socket.queue.put_nowait(None)
 
     async def close(self) -> None:
         """Stop all writers."""
-        writers = list(self._writers.values())
+        writers = [writer for _, writer in self._writers.values()]
         for client in list(self._writers):
             self.remove(client)
         await asyncio.gather(*writers, return_exceptions=True)
