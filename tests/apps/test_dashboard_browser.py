@@ -1,0 +1,132 @@
+"""The dashboard in a real browser: it moves, obeys, fits, and asks nobody but us."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+HERE = Path(__file__).parent
+ADDRESS = r"http://127\.0\.0\.1:\d+"
+
+
+@pytest.fixture
+def lively(start):
+    server = start(str(HERE / "serve_lively.py"))
+    return server, server.wait_for(ADDRESS)
+
+
+def quiet(visit) -> None:
+    assert visit.errors == []
+    assert visit.hosts == {"127.0.0.1"}
+
+
+def chart_pixels(visit) -> bytes:
+    return visit.page.locator(".chart").screenshot()
+
+
+def test_candles_move_and_nothing_leaves_the_machine(shared_address, visit):
+    page = visit(shared_address)
+    seen, pixels = page.last_bar(), chart_pixels(page)
+    page.wait_until_candles_moved(seen)
+    assert chart_pixels(page) != pixels
+    bars = page.last_bar()
+    lengths = page.page.evaluate(
+        "() => Object.values(Bokeh.documents[0].get_model_by_name('bars').data)"
+        ".map((column) => column.length)"
+    )
+    assert set(lengths) == {bars["count"]}
+    words = page.text()
+    for part in ("Running", "Connected", "heartbeat", "Equity", "StochRSI", "14, 14, 3, 3"):
+        assert part in words
+    quiet(page)
+
+
+def test_sessions_are_apart_and_a_closed_one_stops(lively, visit):
+    server, address = lively
+    first, second = visit(address), visit(address)
+    server.wait_for(re.escape("followed {'AAPL': 2}"))
+    second.page.select_option("select", "BTC/USD")
+    server.wait_for(re.escape("followed {'AAPL': 1, 'BTC/USD': 1}"))
+    second.page.wait_for_function(
+        "() => Bokeh.documents[0].get_model_by_name('bars').data.close[0] > 10000"
+    )
+    assert first.last_bar()["close"] < 1000
+    for page in (first, second):
+        page.wait_until_candles_moved(page.last_bar())
+        quiet(page)
+    second.page.context.close()
+    server.wait_for(r"followed {'AAPL': 1}$")
+    first.wait_until_candles_moved(first.last_bar())
+    first.page.context.close()
+    server.wait_for(r"followed {}")
+    assert server.stop() == 0
+    assert server.said[-1] == "handlers left 0"
+
+
+def test_pause_resume_and_flatten(shared_address, visit):
+    page = visit(shared_address)
+    button = page.page.get_by_role
+    button("button", name="Flatten").click(timeout=60_000)
+    button("button", name=re.compile(r"Close \d position")).click()
+    button("button", name="Pause entries").click()
+    button("button", name="Resume entries").wait_for(timeout=10_000)
+    assert "Entries paused" in page.text()
+    button("button", name="Resume entries").click()
+    button("button", name="Pause entries").wait_for(timeout=10_000)
+    quiet(page)
+
+
+def test_who_may_only_look_sees_no_controls(start, visit):
+    server = start(str(HERE / "serve_lively.py"), "--role", "view")
+    page = visit(server.wait_for(ADDRESS))
+    page.wait_until_candles_moved(page.last_bar())
+    assert page.page.get_by_role("button", name="Pause entries").count() == 0
+    quiet(page)
+
+
+def test_a_proxy_may_lower_the_role(shared_address, visit):
+    page = visit(shared_address, extra_http_headers={"X-Toolkit-Role": "tune"})
+    page.wait_until_candles_moved(page.last_bar())
+    assert page.page.get_by_role("button", name="Pause entries").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_is_the_viewers_and_can_be_switched(shared_address, visit, scheme):
+    page = visit(shared_address, color_scheme=scheme)
+    other = {"light": "Dark", "dark": "Light"}[scheme]
+    theme = "() => document.documentElement.dataset.theme"
+    ema = "() => Bokeh.documents[0].get_model_by_name('ema').glyph.line_color.value"
+    assert page.page.evaluate(theme) == scheme
+    expected = {"light": "#7052c8", "dark": "#b39dff"}
+    page.page.wait_for_function(f"(colour) => ({ema})() == colour", arg=expected[scheme])
+    page.page.get_by_role("button", name=other).click()
+    page.page.wait_for_function(f"(colour) => ({ema})() == colour", arg=expected[other.lower()])
+    page.page.reload()
+    page.page.wait_for_function(f"(theme) => ({theme})() == theme", arg=other.lower())
+    quiet(page)
+
+
+def test_everything_essential_fits_a_desk_and_a_phone(shared_address, visit):
+    size = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    desk = visit(shared_address)
+    assert desk.page.evaluate(size) == [1440, 900]
+    phone = visit(shared_address, viewport={"width": 420, "height": 900})
+    assert phone.page.evaluate(size)[0] == 420
+    box = phone.page.locator(".chart").bounding_box()
+    assert box["y"] < 200
+    assert box["width"] > 390
+
+
+def test_a_lost_server_is_said_and_its_return_reloads_the_page(lively, start, visit):
+    server, address = lively
+    page = visit(address)
+    server.stop()
+    page.page.get_by_role("alert").wait_for(timeout=20_000)
+    port = address.rpartition(":")[2]
+    start(str(HERE / "serve_lively.py"), "--port", port).wait_for(ADDRESS)
+    page.page.wait_for_function("() => !('lost' in document.documentElement.dataset)")
+    page.page.wait_for_function("() => window.Bokeh?.documents.length > 0", timeout=30_000)

@@ -1,0 +1,70 @@
+"""The dashboard of a real server: through its proxy, by the app file, and by `panel serve`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+APP = Path(__file__).parents[2] / "apps" / "dashboard.py"
+LINK = r"http://127\.0\.0\.1:\d+/\?token=\S+"
+ADDRESS = r"http://(127\.0\.0\.1|localhost):\d+"
+
+
+@pytest.fixture
+def bot(start):
+    """A simulated bot behind its server; gives the address and the environment to reach it."""
+
+    def run(*options: str) -> tuple[str, dict[str, str]]:
+        arguments = ("serve", "--port", "0", "--speed", "600x", "-s", "AAPL", "-s", "BTC/USD")
+        server = start("-m", "toolkit", *arguments, *options)
+        link = server.wait_for(LINK)
+        url, token = re.fullmatch(r"(.+)/\?token=(.+)", link).groups()
+        return link, {"TOOLKIT_URL": url, "TOOLKIT_TOKEN": token, "TOOLKIT_DASHBOARD_PORT": "0"}
+
+    return run
+
+
+def moves(page) -> None:
+    page.wait_until_candles_moved(page.last_bar())
+    page.wait_until_candles_moved(page.last_bar())
+    assert page.errors == []
+    assert page.hosts <= {"127.0.0.1", "localhost"}
+    assert "Running" in page.text()
+
+
+def test_the_link_of_the_server_opens_the_dashboard(bot, visit):
+    link, _ = bot("--dashboard")
+    page = visit(link)
+    # Until the dashboard's process is up, a page says so and looks again.
+    page.errors = [error for error in page.errors if "502" not in error]
+    moves(page)
+    assert "token" not in page.page.url
+    page.page.get_by_role("button", name="Pause entries").click()
+    page.page.get_by_role("button", name="Resume entries").wait_for(timeout=10_000)
+
+
+def test_the_app_serves_by_itself_and_ends_when_asked(bot, start, visit):
+    _, environment = bot("--no-dashboard")
+    app = start(str(APP), environment=environment)
+    moves(visit(app.wait_for(ADDRESS)))
+    assert app.stop() == 0
+    assert not any("Traceback" in line for line in app.said)
+
+
+def test_panel_serves_the_app_file(bot, start, visit):
+    _, environment = bot("--no-dashboard")
+    app = start("-m", "panel", "serve", str(APP), "--port", "0", environment=environment)
+    address = app.wait_for(rf"{ADDRESS}/dashboard")
+    moves(visit(address))
+
+
+def test_a_wrong_token_is_said_in_one_line(bot, start):
+    _, environment = bot("--no-dashboard")
+    app = start(str(APP), environment={**environment, "TOOLKIT_TOKEN": "wrong"})
+    app.wait_for("token")
+    assert app.wait() == 2
+    assert not any("Traceback" in line for line in app.said)
