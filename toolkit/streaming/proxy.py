@@ -244,9 +244,11 @@ def _no_dashboard(status: int) -> Response:
 
 
 def _dashboard_silent() -> Response:
-    return message_page(
+    page = message_page(
         "The dashboard does not answer",
-        "It may still be starting: reload in a few seconds. The bot is not affected.",
+        "It may still be starting; this page looks again by itself. The bot is not affected.",
         'Meanwhile: the <a href="/websocket_test_client.html">live test client</a>.',
         status=502,
     )
+    page.headers["Refresh"] = "2"
+    return page
