@@ -116,7 +116,7 @@ def _mark(row: Any, *, changed: bool, wrong: bool) -> None:
 def _words(info: FieldInfo) -> str:
     if info.short in ("k", "d"):
         return f"%{info.short.upper()} smoothing"
-    words = info.short.split("_")
+    words = info.short.replace("trade_capital_percent", "trade_capital").split("_")
     return " ".join(word.upper() if word in ("atr", "rsi", "ema") else word for word in words)
 
 

@@ -16,7 +16,7 @@ STYLE = """
 }
 .tk-tuner .tk-card {
   border: 1px solid var(--tk-t-line); border-radius: 6px; padding: 6px 10px 8px; overflow: hidden;
-  break-inside: avoid; margin: 0 0 10px; width: auto;
+  break-inside: avoid; margin: 0 0 10px; width: auto; container-type: inline-size;
 }
 .tk-tuner .tk-title, .tk-tuner .tk-title label { font-weight: 600; color: var(--tk-t-text); }
 .tk-tuner .tk-row {
@@ -38,6 +38,9 @@ STYLE = """
 .tk-tuner .tk-changed > :last-child .widget-html-content { color: var(--tk-t-mark); }
 .tk-tuner .tk-wrong { border-left-color: var(--tk-t-wrong); }
 .tk-tuner .tk-wrong > :last-child .widget-html-content { color: var(--tk-t-wrong); }
+@container (max-width: 320px) {
+  .tk-tuner .tk-row { column-gap: 5px; grid-template-columns: 92px minmax(60px, 1fr) 60px 3.6em; }
+}
 .tk-tuner .tk-buttons { align-items: center; flex-flow: row wrap; gap: 4px; width: 100%; }
 .tk-tuner .tk-message { flex: 1 1 240px; min-width: 0; }
 .tk-tuner .tk-message .widget-html-content { white-space: normal; line-height: 18px; }
