@@ -39,7 +39,9 @@ STYLE = """
 .tk-tuner .tk-wrong { border-left-color: var(--tk-t-wrong); }
 .tk-tuner .tk-wrong > :last-child .widget-html-content { color: var(--tk-t-wrong); }
 @container (max-width: 320px) {
-  .tk-tuner .tk-row { column-gap: 5px; grid-template-columns: 92px minmax(60px, 1fr) 60px 3.6em; }
+  .tk-tuner .tk-row:not(.tk-row-switch) {
+    column-gap: 5px; grid-template-columns: 88px minmax(56px, 1fr) 58px 4.6em;
+  }
 }
 .tk-tuner .tk-buttons { align-items: center; flex-flow: row wrap; gap: 4px; width: 100%; }
 .tk-tuner .tk-message { flex: 1 1 240px; min-width: 0; }
