@@ -27,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_PACKETS = 16
 _MESSAGE = re.compile(r"4([0-3])(?:(/[^,]*),)?(\d{0,15})(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[1356]|[23](probe)?")
+# python-socketio would take these for its own.
+RESERVED = frozenset({"connect", "disconnect", "*"})
 CONNECT, DISCONNECT, EVENT, ACK = "0", "1", "2", "3"
 
 
@@ -131,7 +133,7 @@ def frame_problem(text: str, *, max_size: int) -> WireError | None:
     if namespace not in (None, "/") and kind != CONNECT:
         return WireError(f"namespace is {namespace[:100]!r}; allowed: /", field="namespace")
     try:
-        data = json.loads(body, parse_constant=_no_constant) if body else None
+        data = json.loads(body, parse_constant=_refused, parse_int=_integer) if body else None
     except (ValueError, RecursionError):
         return WireError("the message's data is not valid JSON", field="message")
     return _data_problem(kind, number, data)
@@ -142,13 +144,22 @@ def _data_problem(kind: str, number: str, data: Any) -> WireError | None:
         return WireError("auth must be an object: {token, last_seen?}", field="auth")
     if kind == EVENT and not (isinstance(data, list) and data and isinstance(data[0], str)):
         return WireError("an event must be a list that begins with its name", field="event")
+    if kind == EVENT and data[0] in RESERVED:
+        return WireError(f"no client may send the event {data[0]!r}", field="event")
     if kind == ACK and not (isinstance(data, list) and number):
         return WireError("an ack needs a number and a list", field="ack")
     return None
 
 
-def _no_constant(name: str) -> None:
+def _refused(name: str) -> None:
     raise ValueError(name)
+
+
+def _integer(digits: str) -> int:
+    # Engine.IO refuses longer ones with a traceback.
+    if len(digits) > 100:
+        raise ValueError("integer is too large")
+    return int(digits)
 
 
 def _too_large(limit: int) -> WireError:

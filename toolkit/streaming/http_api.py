@@ -238,7 +238,7 @@ def _add_health(api: FastAPI, service: Service) -> None:
         text, content_type = render_metrics(
             service.stats, waiting=waiting, events=service.bot.snapshot()
         )
-        return Response(text, media_type=content_type)
+        return Response(text, media_type=content_type, headers={"Cache-Control": "no-store"})
 
     @api.get("/api/performance/system", dependencies=[view], tags=["performance"])
     async def system() -> dict[str, Any]:
