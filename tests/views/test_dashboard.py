@@ -12,10 +12,10 @@ import pytest
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, NotConnected
 from toolkit.views import blocks, dashboard, tables
+from toolkit.views.controls import Controls
 from toolkit.views.dashboard import Dashboard
 from toolkit.views.desk import MAX_ROWS, Desk
 from toolkit.views.known import KnownClient
-from toolkit.views.live_view import Controls
 from toolkit.views.page import CONTROL_STYLE
 from toolkit.views.theme import DARK, LIGHT
 

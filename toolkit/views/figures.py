@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.views import scripts
+from toolkit.views.drawing import breaks, candles, line, link_crosshairs, on_data, pane, time_axis
 from toolkit.views.sources import ChartSources
 from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChartSources", "chart_figure"]
 
-_AXIS_WIDTH = 72
 _LEGEND_STYLE = f"""
 :host {{ font: 12px {FONT}; font-variant-numeric: tabular-nums; padding: 2px 10px; }}
 .bk-clearfix {{ display: flex !important; flex-wrap: wrap; column-gap: 12px; width: 100%; }}
@@ -53,7 +53,7 @@ def chart_figure(
     price = _price_pane(sources, view)
     momentum = _momentum_pane(sources, view, parameters)
     legend = _legend(sources, (price, momentum))
-    _link_crosshairs(price, momentum)
+    link_crosshairs(price, momentum)
     _follow(sources, view, visible, (price, momentum))
     layout = Column(legend, price, momentum, name="chart", spacing=0, sizing_mode=_sizing(height))
     if height is not None:
@@ -70,86 +70,6 @@ def set_bands(layout: Any, parameters: Parameters) -> None:
 
 def _sizing(height: int | None) -> str:
     return "stretch_both" if height is None else "stretch_width"
-
-
-def pane(view: Any, **options: Any) -> Any:
-    """Return an empty figure in the house style: values at the right, no frame, quiet tools."""
-    from bokeh.plotting import figure
-
-    plot = figure(
-        x_range=view,
-        y_axis_location="right",
-        tools="xpan,xwheel_zoom",
-        active_drag="xpan",
-        active_scroll="xwheel_zoom",
-        toolbar_location=None,
-        min_border_left=10,
-        min_border_right=_AXIS_WIDTH,
-        min_border_top=4,
-        min_border_bottom=4,
-        **options,
-    )
-    plot.xgrid.visible = False
-    return plot
-
-
-def time_axis(plot: Any, bars: Any) -> None:
-    """Label the bar numbers of the x axis with the times in `bars` (columns `x`, `time`)."""
-    from bokeh.models import CustomJSTicker, CustomJSTickFormatter
-
-    axis = plot.xaxis[0]
-    ticker = CustomJSTicker(args={"bars": bars, "plot": plot}, major_code=scripts.TICKS)
-    axis.ticker = ticker
-    axis.formatter = CustomJSTickFormatter(args={"bars": bars}, code=scripts.TICK_LABEL)
-    plot.xgrid.ticker = ticker
-    plot.xgrid.visible = True
-
-
-def candles(plot: Any, bars: Any) -> tuple[Any, Any]:
-    """Draw wicks and bodies from `bars` (columns x, open, high, low, close, side)."""
-    from bokeh.models import CategoricalColorMapper, CustomJSTransform
-    from bokeh.transform import dodge
-
-    mapper = role(CategoricalColorMapper(factors=["up", "down"]), palette=["up", "down"])
-    mapper.palette = [LIGHT.up, LIGHT.down]
-    colour = {"field": "side", "transform": mapper}
-    wicks = plot.segment("x", "high", "x", "low", source=bars, line_color=colour, name="wicks")
-    middle, height = (
-        {"field": "close", "transform": CustomJSTransform(args={"bars": bars}, v_func=code)}
-        for code in (scripts.BODY_MIDDLE, scripts.BODY_HEIGHT)
-    )
-    bodies = plot.rect(
-        x="x",
-        y=middle,
-        width=0.7,
-        height=height,
-        source=bars,
-        fill_color=colour,
-        line_color=None,
-        name="candles",
-    )
-    edges = {"x0": dodge("x", -0.35), "x1": dodge("x", 0.35), "y0": "close", "y1": "close"}
-    plot.segment(source=bars, line_color=colour, name="closes", **edges)
-    return wicks, bodies
-
-
-def line(plot: Any, source: Any, column: str, colour: str, *, width: float = 1.5) -> Any:
-    """Draw one column over x in the colour of a role."""
-    drawn = plot.line("x", column, source=source, line_width=width, name=column)
-    role(drawn.glyph, line_color=colour)
-    return drawn
-
-
-def breaks(plot: Any, source: Any) -> None:
-    """Mark new sessions by a hairline and gaps in the data by a dashed line that says how long."""
-    from bokeh.models import CDSView, GroupFilter, HoverTool
-
-    for kind, dash, colour in (("session", "solid", "line"), ("gap", "dashed", "warning")):
-        view = CDSView(filter=GroupFilter(column_name="kind", group=kind))
-        drawn = plot.vspan("x", source=source, view=view, line_dash=dash, name=kind)
-        role(drawn.glyph, line_color=colour)
-        if kind == "gap":
-            plot.add_tools(HoverTool(renderers=[drawn], tooltips="@label", visible=False))
 
 
 def _price_pane(sources: ChartSources, view: Any) -> Any:
@@ -263,7 +183,7 @@ def _last_price(plot: Any, bars: Any) -> None:
         syncable=False,
     )
     plot.add_layout(role(rule, line_color="muted"))
-    _on_data(bars, CustomJS(args={"bars": bars, "line": rule}, code=scripts.LAST_PRICE))
+    on_data(bars, CustomJS(args={"bars": bars, "line": rule}, code=scripts.LAST_PRICE))
 
 
 def _legend(sources: ChartSources, plots: tuple[Any, ...]) -> Any:
@@ -279,7 +199,7 @@ def _legend(sources: ChartSources, plots: tuple[Any, ...]) -> Any:
         stylesheets=[_LEGEND_STYLE],
     )
     code = CustomJS(args={"bars": sources.bars, "legend": legend}, code=scripts.LEGEND)
-    _on_data(sources.bars, code)
+    on_data(sources.bars, code)
     plots[0].js_on_change("inner_height", code)
     for plot in plots:
         plot.js_on_event(MouseMove, code)
@@ -293,20 +213,6 @@ def _follow(sources: ChartSources, view: Any, visible: int, plots: tuple[Any, ..
 
     args = {"bars": sources.bars, "view": view, "visible": visible}
     code = CustomJS(args=args, code=scripts.FOLLOW)
-    _on_data(sources.bars, code)
+    on_data(sources.bars, code)
     for plot in plots:
         plot.js_on_event(DoubleTap, code)
-
-
-def _on_data(source: Any, code: Any) -> None:
-    for event in ("streaming", "patching", "change:data"):
-        source.js_on_change(event, code)
-
-
-def _link_crosshairs(*plots: Any) -> None:
-    from bokeh.models import CrosshairTool, Span
-
-    vertical = role(Span(dimension="height", line_dash="dotted"), line_color="muted")
-    for plot in plots:
-        horizontal = role(Span(dimension="width", line_dash="dotted"), line_color="muted")
-        plot.add_tools(CrosshairTool(overlay=[horizontal, vertical], visible=False))

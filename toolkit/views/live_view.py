@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from toolkit.errors import ToolkitError
 from toolkit.views import blocks, tables
+from toolkit.views.controls import Controls
 from toolkit.views.desk import Desk, DeskData
 from toolkit.views.feed import ChartFeed
 from toolkit.views.figures import ChartSources, chart_figure, set_bands
 from toolkit.views.known import KnownClient
-from toolkit.views.page import CONTROL_STYLE, DANGER_STYLE, page, theme_switch
+from toolkit.views.page import CONTROL_STYLE, page, theme_switch
 from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +21,6 @@ PERIOD = 300
 
 ROLE_HEADER = "X-Toolkit-Role"
 """Set by the proxy in front: what the person at the browser may do, whatever our token may."""
-
-_TRADERS = ("trade", "admin")
 
 
 class Source(Protocol):
@@ -49,7 +43,8 @@ class LiveView:
         pn.extension("tabulator", notifications=False)
         self._source = source
         self._trouble = ""
-        self._shown: tuple[Any, ...] = ()
+        self._shown: tuple[str, int] | None = None
+        self._drawn: DeskData | None = None
         symbols = sorted(source.client.symbols)
         first = symbol if symbol is not None else next(iter(symbols), "")
         self._feed = source.follow(first)
@@ -68,8 +63,8 @@ class LiveView:
 
     def _begin(self) -> None:
         if self._feed is not None:
-            self.tick()
             self._callback.start()
+            self.tick()
 
     def _build(self, symbols: list[str], symbol: str) -> None:
         import panel as pn
@@ -91,16 +86,20 @@ class LiveView:
         self._blocks = {name: _block() for name in ("headline", "status")}
         for name in ("notice", "account", "parameters"):
             self._blocks[name] = _block(sizing_mode="stretch_width")
-        self._positions = tables.table(tables.POSITIONS, empty="No open position", min_width=58)
-        self._trades = tables.table(tables.TRADES, empty="No trade yet")
-        self._orders = tables.table(tables.ORDERS, empty="No order yet")
+        self._tables = _tables()
+        self.template = self._page(symbol)
+
+    def _page(self, symbol: str) -> Any:
+        import panel as pn
+
+        widgets = {name: widget for name, (widget, _) in self._tables.items()}
         log_tabs = pn.Tabs(
-            ("Trades", self._trades),
-            ("Orders", self._orders),
+            ("Trades", widgets["trades"]),
+            ("Orders", widgets["orders"]),
             sizing_mode="stretch_both",
             stylesheets=[_TABS_STYLE],
         )
-        self.template = page(
+        return page(
             title=f"{symbol} · StochRSI toolkit",
             switch=self._switch,
             parts={
@@ -108,13 +107,13 @@ class LiveView:
                 "symbol": self._symbol,
                 "chart": pn.pane.Bokeh(self._figure, sizing_mode="stretch_both"),
                 "controls": self._controls.panel,
-                "positions": self._positions,
+                "positions": widgets["positions"],
                 "log": log_tabs,
             },
         )
 
     def tick(self) -> None:
-        """Draw what changed since the last look; a failure is logged and said on the page."""
+        """Draw what changed since the last look; a failure is logged, said, and ends the looks."""
         import panel as pn
 
         try:
@@ -122,10 +121,9 @@ class LiveView:
                 self._draw()
         except Exception:
             log.exception("the dashboard could not be drawn")
-            self._set_trouble(
-                "The dashboard could not be drawn; its log says why. Reload the page."
-            )
-            self._say("notice", blocks.notice(self._source.desk.snapshot(), self._trouble))
+            self._callback.stop()
+            words = "This page could not be drawn and stands still; the log says why. Reload it."
+            self._say("notice", blocks.notice(self._source.desk.snapshot(), words))
 
     def close(self) -> None:
         """Stop looking and release the feed. Calling it twice is harmless."""
@@ -135,13 +133,12 @@ class LiveView:
             self._source.release(feed.symbol)
 
     def _draw(self) -> None:
-        desk = self._source.desk
-        version = (self._feed.symbol, self._feed.version, desk.version)
-        data = desk.snapshot()
-        if version != self._shown:
-            self._shown = version
+        data = self._source.desk.snapshot()
+        shown = (self._feed.symbol, self._feed.version)
+        if shown != self._shown:
+            self._shown = shown
             self._draw_chart()
-            self._draw_desk(data)
+        self._draw_desk(data)
         trouble = self._trouble or self._source.trouble(self._feed.symbol)
         self._say("status", blocks.status(data))
         self._say("notice", blocks.notice(data, trouble))
@@ -155,11 +152,14 @@ class LiveView:
         self._say("headline", blocks.headline(*ends))
 
     def _draw_desk(self, data: DeskData) -> None:
+        old, self._drawn = self._drawn, data
         self._say("account", blocks.account(data))
-        self._say("parameters", blocks.parameters(data.parameters))
-        tables.fill(self._positions, data.positions, tables.POSITIONS)
-        tables.fill(self._trades, data.trades, tables.TRADES)
-        tables.fill(self._orders, data.orders, tables.ORDERS)
+        if old is None or data.parameters != old.parameters:
+            self._say("parameters", blocks.parameters(data.parameters))
+        for name, (widget, columns) in self._tables.items():
+            rows = getattr(data, name)
+            if old is None or rows != getattr(old, name):
+                tables.fill(widget, rows, columns)
 
     def _say(self, name: str, text: str) -> None:
         if self._blocks[name].object != text:
@@ -179,79 +179,13 @@ class LiveView:
         self._trouble = words
 
 
-class Controls:
-    """Pause, resume and flatten; invisible to those whose role may not trade."""
-
-    def __init__(
-        self, client: KnownClient, *, on_trouble: Callable[[str], None], ceiling: str
-    ) -> None:
-        import panel as pn
-
-        self._client, self._on_trouble, self._ceiling = client, on_trouble, ceiling
-        self._entries = _button("Pause entries", width=122)
-        self._flatten = _button("Flatten", width=80)
-        self._confirm = _button("Close all", width=140, danger=True)
-        self._cancel = _button("Cancel", width=72)
-        self._entries.on_click(self._toggle_entries)
-        self._flatten.on_click(lambda _event: self._ask(asking=True))
-        self._cancel.on_click(lambda _event: self._ask(asking=False))
-        self._confirm.on_click(self._close_all)
-        self._ask(asking=False)
-        self.panel = pn.Row(
-            self._entries, self._flatten, self._confirm, self._cancel, margin=0, visible=False
-        )
-
-    def update(self, data: DeskData) -> None:
-        """Follow the bot's state, the positions and this client's role."""
-        state = str((data.health or {}).get("state"))
-        self.panel.visible = self._may_trade
-        self._entries.label = "Resume entries" if state == "paused" else "Pause entries"
-        connected = data.connection == "connected"
-        self._entries.disabled = not connected or state not in ("starting", "running", "paused")
-        count = len(data.positions)
-        self._flatten.disabled = not connected or not count
-        self._confirm.label = f"Close {count} position{'s' * (count != 1)}"
-        if self._flatten.disabled:
-            self._ask(asking=False)
-
-    @property
-    def _may_trade(self) -> bool:
-        return self._client.role in _TRADERS and self._ceiling in _TRADERS
-
-    def _ask(self, *, asking: bool) -> None:
-        self._flatten.visible = not asking
-        self._confirm.visible = self._cancel.visible = asking
-
-    async def _toggle_entries(self, _event: Any) -> None:
-        resume = self._entries.label == "Resume entries"
-        await self._send("start" if resume else "stop")
-
-    async def _close_all(self, _event: Any) -> None:
-        self._ask(asking=False)
-        await self._send("flatten")
-
-    async def _send(self, command: str) -> None:
-        if not self._may_trade:  # a hidden button can still be pressed over the websocket
-            self._on_trouble(f"{command} needs the role trade")
-            return
-        try:
-            await asyncio.to_thread(self._client.command, command)
-        except ToolkitError as error:
-            self._on_trouble(error.message)
-        else:
-            self._on_trouble("")
-
-
-def _button(label: str, *, width: int, danger: bool = False) -> Any:
-    import panel as pn
-
-    return pn.widgets.Button(
-        label=label,
-        width=width,
-        height=30,
-        margin=(0, 8, 0, 0),
-        stylesheets=[CONTROL_STYLE, *([DANGER_STYLE] * danger)],
-    )
+def _tables() -> dict[str, tuple[Any, tuple[tables.Column, ...]]]:
+    narrow = tables.table(tables.POSITIONS, empty="No open position", min_width=58)
+    return {
+        "positions": (narrow, tables.POSITIONS),
+        "trades": (tables.table(tables.TRADES, empty="No trade yet"), tables.TRADES),
+        "orders": (tables.table(tables.ORDERS, empty="No order yet"), tables.ORDERS),
+    }
 
 
 def _block(**options: Any) -> Any:

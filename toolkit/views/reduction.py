@@ -45,17 +45,7 @@ def overview(
     starts = np.arange(0, len(bars), size)
     lasts = np.append(starts[1:], len(bars)) - 1
     times = _milliseconds(bars["timestamp"])
-    close = bars["close"].to_numpy()
-    opens = bars["open"].to_numpy()[starts]
-    columns: dict[str, np.ndarray[Any, Any]] = {
-        "x": np.arange(len(starts)),
-        "time": times[starts],
-        "open": opens,
-        "high": np.maximum.reduceat(bars["high"].to_numpy(), starts),
-        "low": np.minimum.reduceat(bars["low"].to_numpy(), starts),
-        "close": close[lasts],
-        "side": np.where(close[lasts] >= opens, "up", "down"),
-    }
+    columns = _candles(bars, times, starts, lasts)
     for name in ("ema", "stoch_rsi_k", "stoch_rsi_d"):
         if indicators is not None and size == 1 and name in indicators:
             columns[name] = indicators[name].to_numpy()
@@ -66,6 +56,27 @@ def overview(
         bars=len(bars),
         bars_per_candle=size,
     )
+
+
+def _candles(
+    bars: pd.DataFrame,
+    times: np.ndarray[Any, Any],
+    starts: np.ndarray[Any, Any],
+    lasts: np.ndarray[Any, Any],
+) -> dict[str, np.ndarray[Any, Any]]:
+    import numpy as np
+
+    opens = bars["open"].to_numpy()[starts]
+    closes = bars["close"].to_numpy()[lasts]
+    return {
+        "x": np.arange(len(starts)),
+        "time": times[starts],
+        "open": opens,
+        "high": np.maximum.reduceat(bars["high"].to_numpy(), starts),
+        "low": np.minimum.reduceat(bars["low"].to_numpy(), starts),
+        "close": closes,
+        "side": np.where(closes >= opens, "up", "down"),
+    }
 
 
 def _equity(

@@ -1,17 +1,20 @@
-"""Figures of backtests and sweeps: price with its trades, equity with its drawdown, a heatmap."""
+"""Figures of a backtest: price with its trades, StochRSI, equity, drawdown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
 from toolkit.views import scripts
-from toolkit.views.figures import candles, line, pane, time_axis
+from toolkit.views.drawing import candles, line, pane, time_axis
+from toolkit.views.heatmap import heatmap_figure, require_columns
 from toolkit.views.reduction import Overview, overview
-from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
+from toolkit.views.theme import LIGHT, Theme, apply_theme, role
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["heatmap_figure", "run_figure"]
 
 MAX_CANDLES = 1000
 _BARS = ("timestamp", "open", "high", "low", "close")
@@ -43,69 +46,33 @@ def run_figure(
     several bars share a candle and indicators, which would mislead then, are left out; the title
     says so. Raises ConfigError where columns are missing or there are no bars.
     """
-    from bokeh.models import Column, ColumnDataSource, Range1d
+    from bokeh.models import Column, ColumnDataSource
 
-    _require("bars", bars, _BARS)
-    _require("trades", trades, _TRADES)
+    require_columns("bars", bars, _BARS)
+    require_columns("trades", trades, _TRADES)
     if bars.empty:
         raise ConfigError("there are no bars to draw", field="bars", allowed="one row at least")
     shown = overview(
         bars=bars, trades=trades, equity=equity, indicators=indicators, max_candles=max_candles
     )
     source = ColumnDataSource(shown.candles, name="bars")
-    count = len(shown.candles["x"])
-    view = Range1d(-1, count, bounds=(-1 - count * 0.05, count * 1.05), syncable=False)
-    panes = [_price(source, shown, view, title=_title(symbol, shown))]
-    if "stoch_rsi_k" in shown.candles:
-        panes.append(_momentum(source, view))
-    panes += [_equity(source, view), _drawdown(source, view)]
-    _finish(panes, source, view, count)
+    panes = _panes(source, shown, title=_title(symbol, shown))
     layout = Column(*panes, sizing_mode="stretch_width", spacing=0, name="run")
     apply_theme(layout, theme)
     return layout
 
 
-def heatmap_figure(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    value: str,
-    *,
-    best: Literal["highest", "lowest"] = "highest",
-    theme: Theme = LIGHT,
-) -> Any:
-    """Return a heatmap of `value` over two columns of a sweep, the best cell framed.
+def _panes(source: Any, shown: Overview, *, title: str) -> list[Any]:
+    from bokeh.models import Range1d
 
-    Where several rows share a cell it shows their median, and the title says so. Raises
-    ConfigError for an unknown column or where no value is a number.
-    """
-    _require("table", table, (x, y, value))
-    known = table[table[value].notna()]
-    if known.empty:
-        raise ConfigError(f"no value of {value} is a number", field=value, allowed="numbers")
-    cells = known.groupby([x, y], sort=True)[value].agg(["median", "size"]).reset_index()
-    medians = cells["median"].to_numpy()
-    chosen = int(medians.argmax() if best == "highest" else medians.argmin())
-    plot = _heatmap(cells, x, y, theme, best=chosen)
-    top = cells.iloc[chosen]
-    shared = int(cells["size"].max())
-    plot.title.text = (
-        f"{_words(value)}: {best} {_compact(top['median'])} at "
-        f"{_words(x)} {_compact(top[x])}, {_words(y)} {_compact(top[y])}"
-        + (f" (median of {shared} runs a cell)" if shared > 1 else "")
-    )
-    apply_theme(plot, theme)
-    return plot
-
-
-def _require(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ConfigError(
-            f"{name} lacks the column {missing[0]!r}; it has: {', '.join(map(str, frame.columns))}",
-            field=missing[0],
-            allowed=list(columns),
-        )
+    count = len(shown.candles["x"])
+    view = Range1d(-1, count, bounds=(-1 - count * 0.05, count * 1.05), syncable=False)
+    panes = [_price(source, shown, view, title=title)]
+    if "stoch_rsi_k" in shown.candles:
+        panes.append(_momentum(source, view))
+    panes += [_equity(source, view), _drawdown(source, view)]
+    _finish(panes, source, view, count)
+    return panes
 
 
 def _title(symbol: str, shown: Overview) -> str:
@@ -221,76 +188,3 @@ def _finish(panes: list[Any], source: Any, view: Any, count: int) -> None:
         time_axis(plot, source)
         plot.xaxis.visible = plot is panes[-1]
         plot.js_on_event(DoubleTap, everything)
-
-
-def _heatmap(cells: pd.DataFrame, x: str, y: str, theme: Theme, *, best: int) -> Any:
-    from bokeh.models import ColorBar, LinearColorMapper
-    from bokeh.plotting import figure
-
-    columns = {name: [_compact(v) for v in cells[name]] for name in (x, y)}
-    low, high = float(cells["median"].min()), float(cells["median"].max())
-    mapper = LinearColorMapper(palette=_gradient(theme.sequential), low=low, high=high)
-    plot = figure(
-        x_range=[_compact(v) for v in sorted(cells[x].unique())],
-        y_range=[_compact(v) for v in sorted(cells[y].unique())],
-        x_axis_label=_words(x),
-        y_axis_label=_words(y),
-        tools="",
-        toolbar_location=None,
-        height=420,
-        sizing_mode="stretch_width",
-        name="heatmap",
-        tooltips=[
-            (_words(x), "@x"),
-            (_words(y), "@y"),
-            ("value", "@value{0.0000}"),
-            ("runs", "@runs"),
-        ],
-    )
-    data = {
-        "x": columns[x],
-        "y": columns[y],
-        "value": cells["median"].tolist(),
-        "runs": cells["size"].tolist(),
-    }
-    colour = {"field": "value", "transform": mapper}
-    plot.rect("x", "y", 1, 1, source=data, fill_color=colour, line_color=None, name="cells")
-    frame = plot.rect(
-        [columns[x][best]], [columns[y][best]], 1, 1, fill_color=None, line_width=3, name="best"
-    )
-    role(frame.glyph, line_color="loss")
-    plot.grid.visible = False
-    bar = ColorBar(
-        color_mapper=mapper,
-        width=10,
-        major_label_text_font=FONT,
-        padding=8,
-        major_label_text_font_size="11px",
-        background_fill_color=None,
-    )
-    plot.add_layout(role(bar, major_label_text_color="muted"), "right")
-    return plot
-
-
-def _gradient(stops: tuple[str, ...], steps: int = 256) -> list[str]:
-    colours = [tuple(int(stop[i : i + 2], 16) for i in (1, 3, 5)) for stop in stops]
-    shades = []
-    for step in range(steps):
-        place = step / (steps - 1) * (len(colours) - 1)
-        left = min(int(place), len(colours) - 2)
-        part = place - left
-        mixed = [
-            round(a + (b - a) * part) for a, b in zip(colours[left], colours[left + 1], strict=True)
-        ]
-        shades.append("#" + "".join(f"{channel:02x}" for channel in mixed))
-    return shades
-
-
-def _words(name: str) -> str:
-    group, _, short = name.rpartition(".")
-    shown = short if short.startswith(group) else f"{group} {short}"
-    return shown.replace("_", " ")
-
-
-def _compact(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, (int, float)) else str(value)

@@ -64,11 +64,27 @@ async def serve_page(
     websocket only to pages of this very address, which is what a proxy on this machine claims to
     be. Raises ConfigError for a taken port.
     """
+    port = port or _free_port(address)
+    server = _page_server(build, port=port, address=address)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_ignore_closed_pages)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    server.start()
+    if on_ready is not None:
+        on_ready(f"http://{address}:{port}")
+    try:
+        await _first_of(stop, until)
+    finally:
+        server.stop()
+
+
+def _page_server(build: Callable[[], Any], *, port: int, address: str) -> Any:
     from panel.io.server import get_server
 
-    port = port or _free_port(address)
     try:
-        server = get_server(
+        return get_server(
             {"/": build},
             port=port,
             address=address,
@@ -87,18 +103,6 @@ async def serve_page(
             field="port",
             value=port,
         ) from error
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_ignore_closed_pages)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    server.start()
-    if on_ready is not None:
-        on_ready(f"http://{address}:{port}")
-    try:
-        await _first_of(stop, until)
-    finally:
-        server.stop()
 
 
 async def _first_of(*events: asyncio.Event | None) -> None:

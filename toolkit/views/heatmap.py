@@ -1,0 +1,141 @@
+"""A sweep as a heatmap over two of its parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolkit.errors import ConfigError
+from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def heatmap_figure(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    best: Literal["highest", "lowest"] = "highest",
+    theme: Theme = LIGHT,
+) -> Any:
+    """Return a heatmap of `value` over two columns of a sweep, the best cell framed.
+
+    Where several rows share a cell it shows their median, and the title says so. Raises
+    ConfigError for an unknown column or where no value is a number.
+    """
+    require_columns("table", table, (x, y, value))
+    known = table[table[value].notna()]
+    if known.empty:
+        raise ConfigError(f"no value of {value} is a number", field=value, allowed="numbers")
+    cells = known.groupby([x, y], sort=True)[value].agg(["median", "size"]).reset_index()
+    medians = cells["median"].to_numpy()
+    chosen = int(medians.argmax() if best == "highest" else medians.argmin())
+    plot = _heatmap(cells, x, y, theme, best=chosen)
+    top = cells.iloc[chosen]
+    shared = int(cells["size"].max())
+    plot.title.text = (
+        f"{_words(value)}: {best} {_compact(top['median'])} at "
+        f"{_words(x)} {_compact(top[x])}, {_words(y)} {_compact(top[y])}"
+        + (f" (median of {shared} runs a cell)" if shared > 1 else "")
+    )
+    apply_theme(plot, theme)
+    return plot
+
+
+def require_columns(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    """Raise ConfigError that names the first of `columns` that `frame` lacks."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ConfigError(
+            f"{name} lacks the column {missing[0]!r}; it has: {', '.join(map(str, frame.columns))}",
+            field=missing[0],
+            allowed=list(columns),
+        )
+
+
+def _heatmap(cells: pd.DataFrame, x: str, y: str, theme: Theme, *, best: int) -> Any:
+    from bokeh.models import ColorBar, HoverTool
+
+    plot, colours = _grid(cells, x, y), _colours(cells["median"], theme)
+    data = {
+        "x": [_compact(v) for v in cells[x]],
+        "y": [_compact(v) for v in cells[y]],
+        "value": cells["median"].tolist(),
+        "runs": cells["size"].tolist(),
+    }
+    colour = {"field": "value", "transform": colours}
+    drawn = plot.rect("x", "y", 1, 1, source=data, fill_color=colour, line_color=None, name="cells")
+    tooltips = [
+        (_words(x), "@x"),
+        (_words(y), "@y"),
+        ("value", "@value{0.0000}"),
+        ("runs", "@runs"),
+    ]
+    plot.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips))
+    centre = ([data["x"][best]], [data["y"][best]])
+    frame = plot.rect(*centre, 1, 1, fill_color=None, line_width=3, name="best")
+    role(frame.glyph, line_color="loss")
+    bar = ColorBar(
+        color_mapper=colours,
+        width=10,
+        padding=8,
+        major_label_text_font=FONT,
+        major_label_text_font_size="11px",
+        background_fill_color=None,
+    )
+    plot.add_layout(role(bar, major_label_text_color="muted"), "right")
+    return plot
+
+
+def _grid(cells: pd.DataFrame, x: str, y: str) -> Any:
+    from bokeh.plotting import figure
+
+    plot = figure(
+        x_range=[_compact(v) for v in sorted(cells[x].unique())],
+        y_range=[_compact(v) for v in sorted(cells[y].unique())],
+        x_axis_label=_words(x),
+        y_axis_label=_words(y),
+        tools="",
+        toolbar_location=None,
+        height=420,
+        sizing_mode="stretch_width",
+        name="heatmap",
+    )
+    plot.grid.visible = False
+    return plot
+
+
+def _colours(values: pd.Series[float], theme: Theme) -> Any:
+    from bokeh.models import LinearColorMapper
+
+    low, high = float(values.min()), float(values.max())
+    # One value only: any colour will do, but a mapper needs a range.
+    return LinearColorMapper(
+        palette=_gradient(theme.sequential), low=low, high=high if high > low else low + 1.0
+    )
+
+
+def _gradient(stops: tuple[str, ...], steps: int = 256) -> list[str]:
+    colours = [tuple(int(stop[i : i + 2], 16) for i in (1, 3, 5)) for stop in stops]
+    shades = []
+    for step in range(steps):
+        place = step / (steps - 1) * (len(colours) - 1)
+        left = min(int(place), len(colours) - 2)
+        part = place - left
+        mixed = [
+            round(a + (b - a) * part) for a, b in zip(colours[left], colours[left + 1], strict=True)
+        ]
+        shades.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return shades
+
+
+def _words(name: str) -> str:
+    group, _, short = name.rpartition(".")
+    shown = short if short.startswith(group) else f"{group} {short}"
+    return shown.replace("_", " ")
+
+
+def _compact(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (int, float)) else str(value)
