@@ -34,6 +34,7 @@ class Service:
         self.bot: Bot = build_bot(options, publish=self._publish)
         self._options, self._settings = options, settings
         self._listener = listener
+        self._listening = False
         self._dashboard: ChildProcess | None = None
         self._dashboard_url: str | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,9 +57,15 @@ class Service:
         if self._listener is not None:
             self._listener(event)
 
+    async def listen(self) -> None:
+        """Take clients, while the bot does not run yet; raises ConfigError for a taken port."""
+        await self.server.start()
+        self._listening = True
+
     async def start(self) -> None:
         """Listen, start the bot, then the dashboard; raises ConfigError for a taken port."""
-        await self.server.start()
+        if not self._listening:
+            await self.listen()
         self._task = asyncio.get_running_loop().create_task(self._run_bot(), name="bot")
         if self._options.dashboard:
             self._start_dashboard()
