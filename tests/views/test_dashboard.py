@@ -233,9 +233,8 @@ def test_missing_values_are_missing_and_not_zero():
     assert row["updated_at"] is pd.NaT
 
 
-def row(symbol="AAPL", price=1.0):
-    numbers = {"quantity": 1.0, "entry_price": 1.0, "unrealised_pnl": 0.0}
-    return {"symbol": symbol, "price": price, **numbers}
+def row(symbol="AAPL", pnl=1.0):
+    return {"symbol": symbol, "quantity": 1.0, "entry_price": 1.0, "unrealised_pnl": pnl}
 
 
 # Bokeh 3.9 calls pandas in a way that pandas 3.1 deprecates.
@@ -246,10 +245,10 @@ def test_a_table_is_patched_where_values_changed_and_replaced_where_rows_did():
     patched = []
     patch = widget.patch
     widget.patch = lambda changes: (patched.append(changes), patch(changes))
-    tables.fill(widget, [row(), row("MSFT", price=2.0)], tables.POSITIONS)
-    tables.fill(widget, [row(), row("MSFT", price=2.0)], tables.POSITIONS)
-    assert patched == [{"price": [(1, 2.0)]}]
-    assert widget.value["price"].tolist() == [1.0, 2.0]
+    tables.fill(widget, [row(), row("MSFT", pnl=2.0)], tables.POSITIONS)
+    tables.fill(widget, [row(), row("MSFT", pnl=2.0)], tables.POSITIONS)
+    assert patched == [{"unrealised_pnl": [(1, 2.0)]}]
+    assert widget.value["unrealised_pnl"].tolist() == [1.0, 2.0]
     tables.fill(widget, [row("MSFT")], tables.POSITIONS)
     assert widget.value["symbol"].tolist() == ["MSFT"]
     assert len(patched) == 1

@@ -180,7 +180,7 @@ class LiveView:
 
 
 def _tables() -> dict[str, tuple[Any, tuple[tables.Column, ...]]]:
-    narrow = tables.table(tables.POSITIONS, empty="No open position", min_width=58)
+    narrow = tables.table(tables.POSITIONS, empty="No open position", min_width=72)
     return {
         "positions": (narrow, tables.POSITIONS),
         "trades": (tables.table(tables.TRADES, empty="No trade yet"), tables.TRADES),

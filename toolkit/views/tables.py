@@ -39,13 +39,13 @@ _TIME = (
 )
 
 TABLE_STYLE = """
-:host .tabulator { font: 12.5px var(--tk-font); font-variant-numeric: tabular-nums;
+:host .tabulator { font: 12px var(--tk-font); font-variant-numeric: tabular-nums;
   color: var(--tk-text); background: transparent; border: 0; }
 :host .tabulator .tabulator-header, :host .tabulator .tabulator-header .tabulator-col,
 :host .tabulator .tabulator-headers, :host .tabulator .tabulator-header-contents {
   color: var(--tk-muted); background: var(--tk-surface); border: 0; font-weight: 400; }
 :host .tabulator .tabulator-header { border-bottom: 1px solid var(--tk-line); }
-:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 8px !important; }
+:host .tabulator .tabulator-col .tabulator-col-content { padding: 4px 6px !important; }
 :host .tabulator .tabulator-col.empty { visibility: hidden; }
 :host .tabulator .tabulator-col-title { padding: 0 !important; font-weight: 400; }
 :host .tabulator .tabulator-tableholder { background: transparent; }
@@ -54,7 +54,7 @@ TABLE_STYLE = """
 :host .tabulator .tabulator-row, :host .tabulator .tabulator-row.tabulator-row-even {
   background: transparent; border: 0; border-bottom: 1px solid var(--tk-grid); min-height: 26px; }
 :host .tabulator .tabulator-row:hover { background: var(--tk-raised); color: var(--tk-text); }
-:host .tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important;
+:host .tabulator .tabulator-row .tabulator-cell { padding: 4px 6px !important;
   margin: 0 !important; border: 0; height: 26px; }
 :host .tabulator .tabulator-row { padding: 0 !important; }
 :host .tabulator .tabulator-placeholder .tabulator-placeholder-contents {
@@ -83,7 +83,6 @@ POSITIONS = (
     _column("symbol", "Symbol", "text"),
     _column("quantity", "Qty", "quantity"),
     _column("entry_price", "Entry", "price"),
-    _column("price", "Last", "price"),
     _column("unrealised_pnl", "P/L", "money"),
 )
 TRADES = (
