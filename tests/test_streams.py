@@ -76,7 +76,7 @@ async def node_client(service: Service, symbols: list[str]) -> asyncio.subproces
 
 async def heard(process: asyncio.subprocess.Process) -> list[Message]:
     """Ask the client to leave, and return the stream messages that it printed."""
-    out, _ = await process.communicate()
+    out, _ = await process.communicate(b"")
     events = [json.loads(line) for line in out.splitlines()]
     return [event["data"] for event in events if event["event"] == "stream_data"]
 
