@@ -211,11 +211,21 @@ def test_a_lost_connection_is_said(bot, desk):
     assert "Reconnecting" in blocks.status(shown)
 
 
-def test_the_headline_compares_with_the_first_bar():
-    first, last = {"open": 100.0, "close": 101.0}, {"open": 1.0, "close": 98.0}
-    assert "\N{MINUS SIGN}2.00 %" in blocks.headline(last, first)
-    assert "98.00" in blocks.headline(last, first)
-    assert "–" in blocks.headline(None, None)
+@pytest.mark.parametrize(("symbol", "change"), [("AAPL", "2.00"), ("BTC/USD", "1.01")])
+def test_the_headline_compares_with_the_first_bar_of_the_assets_own_day(symbol, change):
+    prices = {"01-05T21:00": 50.0, "01-06T00:30": 100.0, "01-06T01:00": 99.0, "01-06T04:00": 98.0}
+    if symbol == "AAPL":
+        prices = {"01-05T20:59": 50.0, "01-06T14:30": 100.0, "01-06T14:31": 98.0}
+    else:
+        del prices["01-06T00:30"]
+    bars = [
+        {"symbol": symbol, "timestamp": f"2026-{time}:00Z", "open": value, "close": value}
+        for time, value in prices.items()
+    ]
+    shown = blocks.headline(bars)
+    assert f"\N{MINUS SIGN}{change} % today" in shown
+    assert "98.00" in shown
+    assert "–" in blocks.headline([])
 
 
 @pytest.mark.parametrize("columns", [tables.POSITIONS, tables.TRADES, tables.ORDERS])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date
 from html import escape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from toolkit.core.parameters import Parameters
+from toolkit.core.types import is_crypto
+from toolkit.streaming.wire import parse_time
 from toolkit.views.desk import DeskData
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 _BOT_WORDS = {
     "starting": ("wait", "Starting"),
@@ -76,17 +82,26 @@ def direction(value: float | None) -> str:
     return "up" if value > 0 else "down"
 
 
-def headline(bar: Mapping[str, Any] | None, first: Mapping[str, Any] | None) -> str:
-    """Return the newest price and its change since the first bar shown."""
-    if bar is None or first is None:
+def headline(bars: Sequence[Mapping[str, Any]]) -> str:
+    """Return the newest price and its change since the day's first bar: New York's for stocks."""
+    if not bars:
         return '<span class="price quiet">–</span>'
-    change = (bar["close"] / first["open"] - 1) * 100
+    newest = bars[-1]
+    day = _day(newest)
+    first = next((b for b in bars if _day(b) == day), newest)
+    change = (newest["close"] / first["open"] - 1) * 100
     sign = "+" if change >= 0.005 else "\N{MINUS SIGN}" if change <= -0.005 else ""
+    since = f"since {first['timestamp'][:16].replace('T', ' ')} UTC"
     return (
-        f'<span class="price">{price(bar["close"])}'
-        f'<small class="{direction(change)}" title="since the first bar of this chart">'
-        f"{sign}{abs(change):.2f} %</small></span>"
+        f'<span class="price">{price(newest["close"])}'
+        f'<small class="{direction(change)}" title="{since}">'
+        f"{sign}{abs(change):.2f} % today</small></span>"
     )
+
+
+def _day(bar: Mapping[str, Any]) -> date:
+    zone = UTC if is_crypto(bar["symbol"]) else NEW_YORK
+    return parse_time(bar["timestamp"]).astimezone(zone).date()
 
 
 def status(desk: DeskData) -> str:

@@ -148,8 +148,7 @@ class LiveView:
         data = self._feed.snapshot()
         self._sources.update(data)
         set_bands(self._figure, data.parameters)
-        ends = (data.bars[-1], data.bars[0]) if data.bars else (None, None)
-        self._say("headline", blocks.headline(*ends))
+        self._say("headline", blocks.headline(data.bars))
 
     def _draw_desk(self, data: DeskData) -> None:
         old, self._drawn = self._drawn, data
