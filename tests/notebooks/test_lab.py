@@ -15,6 +15,13 @@ pytestmark = [
     ),
 ]
 
+FALLBACK = """
+import warnings
+from pathlib import Path
+from toolkit.views.live_chart import live_chart
+warnings.simplefilter("ignore")
+chart = live_chart(live.client, "AAPL", bundle=Path("missing.js"))
+chart"""
 LAUNCH = 'import time\nimport toolkit as tk\nlive = tk.launch(symbols=["AAPL", "MSFT"])'
 CHART = 'live.chart("AAPL", height=460)'
 TUNER = "live.tuner()"
@@ -75,3 +82,16 @@ def test_the_chart_follows_the_theme_and_fits_a_phone(opened):
     fits = "e => e.clientWidth < 330 && e.querySelector('canvas').getBoundingClientRect().width > 0"
     page.tab.wait_for_function(f"({fits})(document.querySelector('.tk-chart'))")
     assert page.tab.locator(".tk-head").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_without_the_bundle_a_bokeh_chart_moves_and_comes_back(lab, page):
+    page.open(lab.write("fallback.ipynb", LAUNCH, FALLBACK))
+    page.run_all()
+    legend = "[data-root-id] .bk-clearfix:has(.when)"
+    page.tab.wait_for_selector(legend)
+    page.wait_for_change(legend, count=2)
+    page.run("docmanager:save")
+    page.tab.reload()
+    page.tab.wait_for_selector(legend)
+    page.wait_for_change(legend, count=2)
+    assert page.complaints == []

@@ -48,8 +48,8 @@ def _widget(feed: ChartFeed, *, height: int, bundle: Path) -> Any:
     from toolkit.views.chart_fallback import BokehChart
 
     warnings.warn(
-        "The live chart's JavaScript was not built, so this is the plainer Bokeh chart. For the "
-        "better one install Node.js 18 or newer and install toolkit again.",
+        "the chart's JavaScript was not built, so Bokeh draws; for the better chart "
+        "install Node.js 18 or newer and install toolkit again",
         stacklevel=3,
     )
     return BokehChart(feed, height=height)

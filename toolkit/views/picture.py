@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 
+def load_bokeh() -> None:
+    """Bring Bokeh's JavaScript into the notebook, from the package and not from the network.
+
+    Once for each kernel; displays something (invisible) in the cell that runs.
+    """
+    from bokeh.io import output_notebook
+    from bokeh.io.state import curstate
+    from bokeh.resources import INLINE
+
+    if not curstate().notebook:
+        output_notebook(INLINE, hide_banner=True)
+
+
 class Picture:
     """What `run.plot()` and `table.heatmap()` return; `layout` is the Bokeh layout in it."""
 
@@ -12,12 +25,9 @@ class Picture:
         self.layout = layout
 
     def _ipython_display_(self) -> None:
-        from bokeh.io import output_notebook, show
-        from bokeh.io.state import curstate
-        from bokeh.resources import INLINE
+        from bokeh.io import show
 
-        if not curstate().notebook:
-            output_notebook(INLINE, hide_banner=True)
+        load_bokeh()
         show(self.layout)
 
     def __repr__(self) -> str:

@@ -193,7 +193,8 @@ export class View {
 
   showState() {
     const quiet = performance.now() - this.heard;
-    const silence = quiet > SILENT_AFTER ? Math.round(quiet / 1000) : null;
+    const silent = quiet > SILENT_AFTER && this.data.state !== "closed";
+    const silence = silent ? Math.round(quiet / 1000) : null;
     this.badge.textContent = stateText(this.data.state, silence);
     this.badge.dataset.state = silence === null ? this.data.state : "silent";
   }
