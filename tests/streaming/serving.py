@@ -105,4 +105,7 @@ async def stock(
     try:
         yield client
     finally:
-        await sio.disconnect()
+        if sio.connected:
+            await sio.disconnect()
+        else:  # the server said goodbye; a second goodbye meanwhile would leak a connection
+            await sio.eio.wait()

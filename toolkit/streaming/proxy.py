@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -101,7 +102,7 @@ class Proxy:
             request.method,
             target + _path(request.scope),
             headers=self._headers(request.headers, target),
-            data=body or None,
+            data=io.BytesIO(body) if body else None,
             allow_redirects=False,
         )
         kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _NOT_FORWARDED]
