@@ -87,7 +87,7 @@ def test_the_chart_follows_the_theme_and_fits_a_phone(opened):
 def test_without_the_bundle_a_bokeh_chart_moves_and_comes_back(lab, page):
     page.open(lab.write("fallback.ipynb", LAUNCH, FALLBACK))
     page.run_all()
-    legend = "[data-root-id] .bk-clearfix:has(.when)"
+    legend = ".bk-clearfix:has(.when)"
     page.tab.wait_for_selector(legend)
     page.wait_for_change(legend, count=2)
     page.run("docmanager:save")

@@ -241,6 +241,8 @@ def test_without_the_bundle_it_is_a_bokeh_chart_that_says_why(client, tmp_path, 
     with pytest.warns(UserWarning, match=r"install Node\.js"):
         chart = live_chart(client, "AAPL", bundle=tmp_path / "missing.js")
     client.send_bar(make_bar(5, close=123.0))
-    assert chart._sources.bars.data["close"][-1] == 123.0
+    columns = chart.get_state("history")["history"]["columns"]
+    assert columns["bars"]["close"][-1] == 123.0
+    assert columns["bars"]["ema"][-1] == 122.9
     chart.close()
     assert client.handler_count == 0

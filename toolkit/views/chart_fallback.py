@@ -1,107 +1,125 @@
-"""The live chart without the built JavaScript: the dashboard's Bokeh figure in the notebook."""
+"""The live chart without the built JavaScript: the dashboard's Bokeh figure in the notebook.
+
+Not with `jupyter_bokeh`: its view applies each change twice and is lost for good when it opens
+between two parts of one change. Here each message holds everything.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anywidget
-import ipywidgets as widgets
 import traitlets
-from jupyter_bokeh.widgets import BokehModel
 
 from toolkit.views.chart_sender import ChartSender
 from toolkit.views.feed import ChartFeed
-from toolkit.views.figures import chart_figure, set_bands
+from toolkit.views.figures import chart_figure
 from toolkit.views.picture import load_bokeh
 from toolkit.views.sources import ChartSources
 
 INTERVAL = 1.0
 SOURCES = ("bars", "fills", "breaks", "levels")
+BANDS = ("lower_band", "upper_band")
+
+# Plain JavaScript that needs no build; Bokeh itself came with `load_bokeh`.
+SCRIPT = """
+async function bokeh() {
+  for (let i = 0; i < 200 && !window.Bokeh?.embed; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return window.Bokeh;
+}
+
+function show(page, { columns, bands }) {
+  for (const [name, data] of Object.entries(columns)) {
+    const known = Object.entries(data).map(([key, list]) => [key, list.map((v) => v ?? NaN)]);
+    page.get_model_by_name(name).data = Object.fromEntries(known);
+  }
+  for (const [name, location] of Object.entries(bands)) {
+    page.get_model_by_name(name).location = location;
+  }
+}
+
+async function render({ model, el }) {
+  const Bokeh = await bokeh();
+  if (!Bokeh) {
+    el.textContent = "Bokeh is not in this page: run the cell again.";
+    return () => {};
+  }
+  const views = await Bokeh.embed.embed_item(model.get("figure"), el);
+  const page = views.roots[0].model.document;
+  const id = String(Math.random());
+  let beats = 0;
+  const beat = (newly) => {
+    if (document.visibilityState !== "visible") return;
+    model.set("alive", [id, beats++, newly]);
+    model.save_changes();
+  };
+  const back = () => beat(true);
+  const update = () => show(page, model.get("history"));
+  const timer = setInterval(() => beat(false), 5000);
+  model.on("change:history", update);
+  document.addEventListener("visibilitychange", back);
+  update();
+  back();
+  return () => {
+    clearInterval(timer);
+    model.off("change:history", update);
+    document.removeEventListener("visibilitychange", back);
+    views.clear();
+  };
+}
+
+export default { render };
+"""
 
 
-class Beacon(anywidget.AnyWidget):  # type: ignore[misc] # untyped vendor
-    """Invisible; says every 5 seconds that somebody looks, which Bokeh's own view does not."""
+class BokehChart(anywidget.AnyWidget):  # type: ignore[misc] # untyped vendor
+    """Candles, EMA, StochRSI and fills of one symbol, once a second; made by `live_chart`."""
 
-    _esm = """
-    function render({ model }) {
-      const id = String(Math.random());
-      let beats = 0;
-      const beat = (newly) => {
-        if (document.visibilityState !== "visible") return;
-        model.set("alive", [id, beats++, newly]);
-        model.save_changes();
-      };
-      const back = () => beat(true);
-      const timer = setInterval(() => beat(false), 5000);
-      document.addEventListener("visibilitychange", back);
-      back();
-      return () => {
-        clearInterval(timer);
-        document.removeEventListener("visibilitychange", back);
-      };
-    }
-    export default { render };
-    """
+    figure = traitlets.Dict().tag(sync=True)
+    history = traitlets.Dict().tag(sync=True)
     alive = traitlets.List().tag(sync=True, echo_update=False)
 
-
-class Figure(BokehModel):  # type: ignore[misc] # untyped vendor
-    """A Bokeh figure that listens to nobody but us.
-
-    The vendor's view sends back every change that it was sent, which would then be made twice;
-    and it draws a page that is loaded again as it was first, not as it is.
-    """
-
-    def _sync_model(self, *_: Any) -> None:
-        return
-
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Return the synced state, the figure as it is now."""
-        if key is None and self.comm is not None:
-            with self.hold_sync():
-                self.render_bundle = self._model_to_traits(self._model)
-        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
-        return state
-
-    def close(self) -> None:
-        """Release everything; the vendor's own close fails the second time."""
-        if self.comm is not None:
-            super().close()
-
-
-class BokehChart(widgets.VBox):  # type: ignore[misc] # untyped vendor
-    """Candles, EMA, StochRSI and fills of one symbol, once a second; made by `live_chart`.
-
-    Each time it sends all bars, so that no view stays behind that missed a message.
-    """
-
     def __init__(self, feed: ChartFeed, *, height: int) -> None:
+        from bokeh.embed import json_item
+
         load_bokeh()
-        data = feed.snapshot()
         self._feed = feed
-        self._sources = ChartSources.from_data(data)
-        self._layout = chart_figure(self._sources, height=height, parameters=data.parameters)
-        self._figure, self._beacon = Figure(self._layout), Beacon()
-        super().__init__([self._figure, self._beacon])
+        data = feed.snapshot()
+        sources = ChartSources.from_data(data)
+        layout = chart_figure(sources, height=height, parameters=data.parameters)
         self._sender = ChartSender(
             feed,
-            send_update=lambda _: self._refresh(),
-            send_history=self._refresh,
+            send_update=lambda _: self.send_state("history"),
+            send_history=lambda: self.send_state("history"),
             interval=INTERVAL,
         )
-        self._beacon.observe(self._on_alive, "alive")
+        super().__init__(_esm=SCRIPT, figure=json_item(layout))
+        self.observe(self._on_alive, "alive")
         feed.on_change(self._sender.on_change)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the synced state; `history` is always what the feed knows now."""
+        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+        if key is None or "history" in (key if isinstance(key, (set, list, tuple)) else [key]):
+            state["history"] = self._history()
+        return state
+
+    def _history(self) -> dict[str, Any]:
+        data = self._feed.snapshot()
+        sources = ChartSources.from_data(data)
+        columns = {
+            name: {column: _plain(values) for column, values in getattr(sources, name).data.items()}
+            for name in SOURCES
+        }
+        bands = {name: getattr(data.parameters.stoch_rsi, name) for name in BANDS}
+        return {"columns": columns, "bands": bands}
 
     def _on_alive(self, change: dict[str, Any]) -> None:
         _view, _beat, newly = change["new"]
         self._sender.on_alive(new_view=newly)
-
-    def _refresh(self) -> None:
-        data = self._feed.snapshot()
-        fresh = ChartSources.from_data(data)
-        for name in SOURCES:
-            getattr(self._sources, name).data = dict(getattr(fresh, name).data)
-        set_bands(self._layout, data.parameters)
 
     def stop(self) -> None:
         """Stop following and keep the last picture."""
@@ -110,6 +128,9 @@ class BokehChart(widgets.VBox):  # type: ignore[misc] # untyped vendor
     def close(self) -> None:
         """Release everything; the chart disappears from the notebook."""
         self._feed.close()
-        self._figure.close()
-        self._beacon.close()
         super().close()
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Values as JSON has them: NaN becomes null."""
+    return [None if isinstance(v, float) and math.isnan(v) else v for v in values]
