@@ -180,6 +180,20 @@ async def test_a_client_that_stops_reading_fills_our_queue_and_nothing_else() ->
     assert_nothing_lost_unannounced(received)
 
 
+async def test_a_client_that_never_reads_again_is_cut_off() -> None:
+    impatient = {"ping_interval": 0.1, "ping_timeout": 0.3}
+    async with serving(queue_size=50, **impatient) as served, sleeping(served):
+        connections = served.server._uvicorn.server_state.connections
+        assert len(connections) == 1
+        async with asyncio.timeout(10):
+            while connections:
+                for _ in range(200):
+                    served.hub.publish(position())
+                await asyncio.sleep(0)
+        assert served.server._stats.clients == {}
+        assert served.server._sio.eio.sockets == {}
+
+
 def has_all(client: Stock, served: Served) -> bool:
     return bool(client.messages) and client.messages[-1]["seq"] == served.hub.seq(Stream.POSITIONS)
 

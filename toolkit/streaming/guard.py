@@ -33,7 +33,10 @@ CONNECT, DISCONNECT, EVENT, ACK = "0", "1", "2", "3"
 
 
 class Guard:
-    """ASGI middleware around the Socket.IO application; `abort` cuts a peer's connection."""
+    """ASGI middleware around the Socket.IO application.
+
+    `cutter` gives for a peer's address what cuts its connection as it is now.
+    """
 
     def __init__(
         self,
@@ -41,12 +44,12 @@ class Guard:
         *,
         max_size: int,
         stall_timeout: float,
-        abort: Callable[[Any], None],
+        cutter: Callable[[Any], Callable[[], None]],
     ) -> None:
         self._app = app
         self._max_size = max_size
         self._stall_timeout = stall_timeout
-        self._abort = abort
+        self._cutter = cutter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -57,12 +60,14 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = self._cutter(scope.get("client"))
+
         async def guarded_send(message: MutableMapping[str, Any]) -> None:
             try:
                 async with asyncio.timeout(self._stall_timeout):
                     await send(message)
             except TimeoutError:
-                self._abort(scope.get("client"))
+                cut()
                 raise ConnectionResetError("the client stopped reading") from None
 
         async def guarded_receive() -> MutableMapping[str, Any]:
@@ -76,7 +81,11 @@ class Guard:
                 text = "4" + event_text("error", problem.to_dict())
                 await guarded_send({"type": "websocket.send", "text": text})
 
-        await self._app(scope, guarded_receive, guarded_send)
+        try:
+            await self._app(scope, guarded_receive, guarded_send)
+        finally:
+            # A peer that does not read would keep the closing connection open for ever.
+            asyncio.get_running_loop().call_later(self._stall_timeout, cut)
 
     def _problem(self, event: MutableMapping[str, Any]) -> WireError | None:
         text = event.get("text")

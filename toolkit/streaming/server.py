@@ -32,7 +32,6 @@ __all__ = ["ServerSettings", "StreamingServer", "utc_now"]
 SOCKET_PATH = "/socket.io"
 # Above it uvicorn closes the connection; below it a message that is too large gets an answer.
 HARD_LIMIT_FACTOR = 32
-STALL_SECONDS = 30.0
 GOODBYE_SECONDS = 0.3
 
 
@@ -151,7 +150,9 @@ class StreamingServer:
         self._sio = _socketio_server(settings, self._auth)
         self._sio.eio.start_background_task = self._start_background_task
         self._stats = ServiceStats(hub.counters, clock=self._clock, monotonic=time.monotonic)
-        self._delivery = Delivery(hub, self._sio.eio, self._stats, stall_timeout=STALL_SECONDS)
+        self._delivery = Delivery(
+            hub, self._sio.eio, self._stats, stall_timeout=settings.ping_timeout
+        )
         reporter = Reporter(hub.publish, clock=self._clock)
         self._commands = Commands(
             self._bot,
@@ -186,8 +187,8 @@ class StreamingServer:
         return Guard(
             socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH),
             max_size=self._settings.max_http_buffer_size,
-            stall_timeout=STALL_SECONDS,
-            abort=self._abort,
+            stall_timeout=self._settings.ping_timeout,
+            cutter=self._cutter,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -218,10 +219,10 @@ class StreamingServer:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await asyncio.gather(*goodbyes)
 
-    def _abort(self, peer: Any) -> None:
-        if self._uvicorn is not None:
-            connections = self._uvicorn.server_state.connections
-            self._cut_off({c for c in connections if getattr(c, "client", None) == peer})
+    def _cutter(self, peer: Any) -> Callable[[], None]:
+        connections = self._uvicorn.server_state.connections if self._uvicorn else set()
+        found = {c for c in connections if getattr(c, "client", None) == peer}
+        return lambda: self._cut_off(found)
 
     def _abort_all_after(self, seconds: float) -> None:
         async def abort() -> None:

@@ -1,0 +1,194 @@
+"""StreamClient against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.client.clients import Heard, connected
+from tests.streaming.fakes import FakeBot, evaluation, position, quote
+from tests.streaming.serving import VIEW, serving
+from toolkit.client.async_client import StreamClient
+from toolkit.client.messages import Gap, Message
+from toolkit.errors import AuthError, ConfigError, NotConnected, WireError
+
+
+async def test_connecting_tells_role_symbols_and_state() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        client = heard.client
+        assert (client.state, client.role, client.reason) == ("connected", "view", "")
+        assert client.symbols == ("AAPL", "MSFT")
+        assert heard.all("connected")[0]["connectionId"]
+    assert client.state == "closed"
+    assert heard.all("disconnected") == [{"reason": "closed by this client"}]
+
+
+async def test_a_wrong_token_is_an_auth_error_at_once() -> None:
+    async with serving() as served:
+        client = StreamClient(served.url, token="nonsense", reconnect_delay=60)
+        with pytest.raises(AuthError, match="wrong token"):
+            await asyncio.wait_for(client.connect(retry=True), 3)
+        assert client.state == "disconnected"
+        assert "wrong token" in client.reason
+
+
+async def test_no_server_is_said_with_the_way_out() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(NotConnected, match=r"no streaming server answers.*toolkit serve"):
+            await StreamClient(url, token=VIEW).connect()
+        client = StreamClient(url, token=VIEW, reconnect_attempts=3, reconnect_delay=0.001)
+        with pytest.raises(NotConnected, match="gave up after 3 attempts"):
+            await client.connect(retry=True)
+
+
+async def test_handlers_hear_stream_and_symbol_events() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        stream: list[Message] = []
+        symbol: list[Message] = []
+        heard.client.on("stream_market_data", stream.append)
+        remove = heard.client.on("symbol_AAPL", symbol.append)
+        await heard.client.subscribe(["market_data"])
+        served.hub.publish(quote("AAPL", 101.0))
+        served.hub.publish(quote("MSFT", 50.0))
+        await heard.until(lambda: len(stream) == 2)
+        assert symbol[0].data["price"] == symbol[0]["data"]["price"] == pytest.approx(101.0)
+        assert [m.symbol for m in symbol] == ["AAPL"]
+        remove()
+        remove()
+        served.hub.publish(quote("AAPL"))
+        await heard.until(lambda: len(stream) == 3)
+        assert len(symbol) == 1
+
+
+async def test_the_same_handler_added_twice_is_removed_once() -> None:
+    client = StreamClient("http://127.0.0.1:1")
+    calls: list[object] = []
+    first = client.on("heartbeat", calls.append)
+    client.on("heartbeat", calls.append)
+    first()
+    client._dispatcher.emit("heartbeat", 1)
+    assert calls == [1]
+
+
+async def test_a_handler_that_raises_is_reported_and_harms_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        heard.client.on("stream_positions", lambda message: message["no such key"])
+        await heard.client.subscribe(["positions"])
+        served.hub.publish(position())
+        served.hub.publish(position())
+        await heard.until(lambda: len(heard.all("error")) == 2 and len(heard.seqs) == 2)
+        assert "no such key" in str(heard.all("error")[0])
+        assert "no such key" in caplog.text
+
+
+def test_only_events_that_exist_and_plain_functions() -> None:
+    client = StreamClient("http://127.0.0.1:1")
+
+    async def coroutine(_: object) -> None:
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match="stream_market_data"):
+        client.on("stream_marketdata", print)
+    with pytest.raises(ConfigError, match="async for"):
+        client.on("heartbeat", coroutine)  # type: ignore[arg-type]
+
+
+async def test_wrong_requests_raise_what_the_server_says() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        with pytest.raises(WireError, match="market_data") as refused:
+            await heard.client.subscribe(["prices"])
+        assert refused.value.data["field"] == "stream_types"
+        with pytest.raises(WireError, match="give a list"):
+            await heard.client.subscribe("orders")
+        with pytest.raises(AuthError, match="needs the role tune"):
+            await heard.client.command("set_parameters", values={"ema_period": 5})
+
+
+async def test_commands_return_the_result_and_raise_the_bots_error() -> None:
+    async with serving() as served, connected(served.url, served.token) as heard:
+        confirmed = await heard.client.command("set_parameters", values={"ema_period": 5})
+        assert confirmed["new"] == {"ema.ema_period": 5}
+        with pytest.raises(ConfigError, match="whole numbers from 1 to 500") as refused:
+            await heard.client.command("set_parameters", values={"ema_period": 501})
+        assert refused.value.data["field"] == "ema.ema_period"
+
+
+async def test_ping_measures_the_round_trip() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        current = await heard.client.ping()
+        assert 0 < current < 1000
+        assert heard.all("latency_update") == [{"current": current}]
+
+
+async def test_stats_join_both_sides() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        await heard.client.subscribe(["positions"])
+        served.hub.publish(position())
+        await heard.until(lambda: heard.seqs)
+        stats = await heard.client.stats()
+        assert (stats["messages_received"], stats["messages_delivered"]) == (1, 1)
+
+
+async def test_iterating_subscribes_filters_and_ends_with_the_client() -> None:
+    bot = FakeBot()
+    bot.events = [position("AAPL")]
+    async with serving(bot=bot) as served, connected(served.url, VIEW) as heard:
+        found: list[Message | Gap] = []
+
+        async def follow() -> None:
+            async for message in heard.client.stream("positions", "AAPL"):
+                found.append(message)
+                heard._news.set()
+
+        task = asyncio.create_task(follow())
+        await heard.until(lambda: found)
+        for symbol in ("AAPL", "MSFT", "AAPL"):
+            served.hub.publish(position(symbol))
+        await heard.until(lambda: len(found) == 3)
+        await heard.client.close()
+        await asyncio.wait_for(task, 5)
+        assert [m["symbol"] for m in found] == ["AAPL"] * 3
+
+
+async def test_an_iterator_that_lags_gets_a_gap() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        messages = heard.client.stream("positions", size=5)
+        first = asyncio.ensure_future(anext(messages))
+        await heard.until(lambda: served.server._stats.clients)
+        async with asyncio.timeout(5):
+            while not first.done():
+                served.hub.publish(position())
+                await asyncio.sleep(0.001)
+        start = first.result()["seq"]
+        for _ in range(20):
+            served.hub.publish(position())
+        last = served.hub._seq["positions"]  # type: ignore[index]
+        await heard.until(lambda: heard.seqs[-1] == last)
+        gap = await anext(messages)
+        assert isinstance(gap, Gap)
+        assert (gap.reason, gap.first) == ("lagging", start + 1)
+        assert gap.last is not None
+        rest = [(await anext(messages))["seq"] for _ in range(5)]
+        assert rest == list(range(gap.last + 1, last + 1))
+        await messages.aclose()  # type: ignore[attr-defined]
+
+
+async def test_max_rate_limits_quotes_and_final_bars_come_at_once() -> None:
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        await heard.client.subscribe(["market_data"], max_rate=1.0)
+        for minute in range(20):
+            served.hub.publish(quote("AAPL", float(minute)))
+        for minute in range(20):
+            served.hub.publish(evaluation("AAPL", minute))
+        await heard.until(lambda: kinds(heard).count("bar") == 20)
+        assert kinds(heard).count("quote") < 20
+
+
+def kinds(heard: Heard) -> list[str]:
+    return [message.data["kind"] for message in heard.all("stream_data")]
