@@ -37,7 +37,8 @@ class Inbox:
         elif event == "gap":
             self._tracker.announced(Gap(data))
             self._gap(Gap(data))
-        elif event == "error":
+        elif event == "error" and "event" not in data:
+            # One that names its event is also raised from that request.
             self._dispatcher.emit("error", error_from_dict(data))
         elif event in PASSED_ON:
             self._dispatcher.emit(event, data)

@@ -50,7 +50,8 @@ def message_page(title: str, *paragraphs: str, status: int) -> HTMLResponse:
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{title}</title><link rel="stylesheet" href="/_toolkit/page.css"></head>'
+        f'<title>{title}</title><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="/_toolkit/page.css"></head>'
         f'<body><main class="message"><h1>{title}</h1>{body}</main></body></html>'
     )
     return HTMLResponse(html, status_code=status, headers=SECURITY)

@@ -35,7 +35,9 @@
         withCredentials: true,
       });
       this._listen();
-      this.pingTimer = setInterval(() => this.ping(), options.pingInterval ?? 5000);
+      // A ping that gets no answer says nothing that `disconnected` does not say.
+      const ping = () => this.ping().catch(() => {});
+      this.pingTimer = setInterval(ping, options.pingInterval ?? 5000);
     }
 
     /* Handlers get one object; returns a function that removes the handler. */
@@ -121,9 +123,11 @@
       this.socket.on("connect_error", (error) => {
         this._tell("error", { message: error.message, ...(error.data || {}) });
       });
-      for (const event of ["heartbeat", "gap", "error", "alert", "config_changed"]) {
+      for (const event of ["heartbeat", "gap", "alert", "config_changed"]) {
         this.socket.on(event, (data) => this._tell(event, data));
       }
+      // An error that names its event also rejects the promise of that request.
+      this.socket.on("error", (error) => error.event || this._tell("error", error));
     }
 
     _welcome(hello) {
