@@ -155,7 +155,7 @@ def _equity(source: Any, view: Any) -> Any:
     )
     drawn = line(plot, source, "equity", "accent")
     plot.y_range = DataRange1d(renderers=[drawn], range_padding=0.1)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     return plot
 
 
@@ -174,7 +174,7 @@ def _drawdown(source: Any, view: Any) -> Any:
     role(area.glyph, fill_color="down")
     drawn = line(plot, source, "drawdown", "down", width=1.0)
     plot.y_range = DataRange1d(renderers=[drawn], end=0, range_padding=0.1)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0.0")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.0[00]")
     return plot
 
 
