@@ -24,16 +24,19 @@ async function tryIt(path, out) {
 
 function card(path, method, operation, api) {
   const box = element("section", undefined, "card");
-  const title = element("div");
-  title.append(element("span", method.toUpperCase(), "method"), element("code", path));
+  const title = element("div", undefined, "row head");
+  const name = element("div");
+  name.append(element("span", method.toUpperCase(), "method"), element("code", path));
+  title.append(name);
   box.append(title, element("p", operation.description || operation.summary || ""));
   const body = operation.requestBody?.content["application/json"]?.schema;
   if (body) fields(body, api).forEach((line) => box.append(element("div", line, "empty")));
   if (method === "get" && !path.includes("{")) {
     const button = element("button", "Try it", "plain");
-    const out = element("p", undefined, "empty");
+    const out = element("p", undefined, "output");
     button.addEventListener("click", () => tryIt(path, out));
-    box.append(button, out);
+    title.append(button);
+    box.append(out);
   }
   return box;
 }

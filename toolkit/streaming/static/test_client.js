@@ -32,7 +32,7 @@ function describe(data) {
   const hidden = new Set(["kind", "symbol", "timestamp", "indicators", "price"]);
   const facts = Object.entries(data).filter(([key, value]) => !hidden.has(key) && value !== null);
   const texts = facts.map(([key, value]) =>
-    `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`);
+    `${key}=${typeof value === "object" ? JSON.stringify(value) : value}`);
   return `${data.kind}  ${texts.join("  ")}`.slice(0, 400);
 }
 
