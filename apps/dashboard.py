@@ -12,7 +12,7 @@ import sys
 import panel as pn
 
 from toolkit.session.launch import connect
-from toolkit.views.dashboard import Dashboard, main
+from toolkit.views.dashboard.app import Dashboard, main
 
 if pn.state.served:
     dashboard = pn.state.as_cached(

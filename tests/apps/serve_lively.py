@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from lively import LivelyClient
 
-from toolkit.views.dashboard import Dashboard
+from toolkit.views.dashboard.app import Dashboard
 from toolkit.views.feed import ChartFeed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.views.live_chart import BUNDLE
+from toolkit.views.notebook.live_chart import BUNDLE
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,7 +18,7 @@ pytestmark = [
 FALLBACK = """
 import warnings
 from pathlib import Path
-from toolkit.views.live_chart import live_chart
+from toolkit.views.notebook.live_chart import live_chart
 warnings.simplefilter("ignore")
 chart = live_chart(live.client, "AAPL", bundle=Path("missing.js"))
 chart"""

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from toolkit.views.live_chart import BUNDLE
+from toolkit.views.notebook.live_chart import BUNDLE
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -11,13 +11,14 @@ import pytest
 
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, NotConnected
-from toolkit.views import blocks, dashboard, tables
-from toolkit.views.controls import Controls
-from toolkit.views.dashboard import Dashboard
-from toolkit.views.desk import MAX_ROWS, Desk
-from toolkit.views.known import KnownClient
-from toolkit.views.page import CONTROL_STYLE
-from toolkit.views.theme import DARK, LIGHT
+from toolkit.views.charts.theme import DARK, LIGHT
+from toolkit.views.dashboard import app as dashboard
+from toolkit.views.dashboard import blocks, tables
+from toolkit.views.dashboard.app import Dashboard
+from toolkit.views.dashboard.controls import Controls
+from toolkit.views.dashboard.desk import MAX_ROWS, Desk
+from toolkit.views.dashboard.known import KnownClient
+from toolkit.views.dashboard.page import CONTROL_STYLE
 
 
 class Bot:

@@ -14,9 +14,9 @@ from bokeh.models import Plot
 
 from toolkit.core.parameters import Parameters
 from toolkit.streaming.wire import format_time
+from toolkit.views.charts.figures import ChartSources, chart_figure, set_bands
+from toolkit.views.charts.theme import DARK, LIGHT, THEMES, apply_theme
 from toolkit.views.feed import ChartData
-from toolkit.views.figures import ChartSources, chart_figure, set_bands
-from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
 
 OPEN = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 

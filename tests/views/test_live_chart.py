@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from toolkit.errors import ConfigError, NotConnected
-from toolkit.views.chart_sender import ChartSender, later_on_this_loop
 from toolkit.views.feed import ChartFeed
-from toolkit.views.live_chart import live_chart
+from toolkit.views.notebook.chart_sender import ChartSender, later_on_this_loop
+from toolkit.views.notebook.live_chart import live_chart
 
 
 class Clock:

@@ -8,9 +8,9 @@ import pytest
 from bokeh.document import Document
 
 from toolkit.errors import ConfigError
-from toolkit.views.reduction import overview
-from toolkit.views.runs import heatmap_figure, run_figure
-from toolkit.views.theme import DARK
+from toolkit.views.charts.reduction import overview
+from toolkit.views.charts.runs import heatmap_figure, run_figure
+from toolkit.views.charts.theme import DARK
 
 
 def make_bars(count: int) -> pd.DataFrame:

@@ -7,8 +7,8 @@ import pytest
 
 from toolkit.core.parameters import Parameters
 from toolkit.errors import NotConnected
-from toolkit.views.draft import Draft
-from toolkit.views.tuner import tuner
+from toolkit.views.notebook.draft import Draft
+from toolkit.views.notebook.tuner import tuner
 
 
 def test_a_draft_keeps_edits_until_they_are_confirmed():

@@ -85,7 +85,7 @@ def dashboard(
             "no server found here; start one with `toolkit serve`, "
             "or give --url and set TOOLKIT_TOKEN"
         )
-    from toolkit.views.dashboard import serve as serve_dashboard
+    from toolkit.views.dashboard.app import serve as serve_dashboard
 
     sys.stdout.write(f"Open http://127.0.0.1:{port}/\n")
     sys.stdout.flush()

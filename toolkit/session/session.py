@@ -139,7 +139,7 @@ class Session:
 
     def chart(self, symbol: str | None = None, *, height: int = 520) -> Any:
         """Return a live chart (candles, EMA, StochRSI, fills) that outlives its cell."""
-        from toolkit.views.live_chart import live_chart
+        from toolkit.views.notebook.live_chart import live_chart
 
         widget = live_chart(self.client, self._known(symbol), height=height)
         self._closers.append(widget.stop)
@@ -147,7 +147,7 @@ class Session:
 
     def tuner(self) -> Any:
         """Return sliders for every parameter, with Apply and the bot's confirmation."""
-        from toolkit.views.tuner import tuner
+        from toolkit.views.notebook.tuner import tuner
 
         widget = tuner(self.client)
         self._closers.append(widget.stop)

@@ -91,8 +91,8 @@ def sweep(
 
 
 def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
-    from toolkit.views.picture import Picture
-    from toolkit.views.runs import run_figure
+    from toolkit.views.charts.picture import Picture
+    from toolkit.views.charts.runs import run_figure
 
     name = symbol or run.tape.symbols[0]
     trades = run.trades[run.trades["symbol"] == name]
@@ -107,8 +107,8 @@ def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
 
 
 def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:
-    from toolkit.views.picture import Picture
-    from toolkit.views.runs import heatmap_figure
+    from toolkit.views.charts.picture import Picture
+    from toolkit.views.charts.runs import heatmap_figure
 
     return Picture(heatmap_figure(table.frame, x, y, value))
 

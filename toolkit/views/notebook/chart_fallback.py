@@ -12,11 +12,11 @@ from typing import Any
 import anywidget
 import traitlets
 
-from toolkit.views.chart_sender import ChartSender
+from toolkit.views.charts.figures import chart_figure
+from toolkit.views.charts.picture import load_bokeh
+from toolkit.views.charts.sources import ChartSources
 from toolkit.views.feed import ChartFeed
-from toolkit.views.figures import chart_figure
-from toolkit.views.picture import load_bokeh
-from toolkit.views.sources import ChartSources
+from toolkit.views.notebook.chart_sender import ChartSender
 
 INTERVAL = 1.0
 SOURCES = ("bars", "fills", "breaks", "levels")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.errors import ConfigError, NotConnected, ToolkitError
-from toolkit.views.desk import Desk
+from toolkit.views.dashboard.desk import Desk
+from toolkit.views.dashboard.known import BotClient, KnownClient
+from toolkit.views.dashboard.live_view import LiveView
+from toolkit.views.dashboard.serving import Ready, connected_client, serve_page
 from toolkit.views.feed import ChartFeed
-from toolkit.views.known import BotClient, KnownClient
-from toolkit.views.live_view import LiveView
-from toolkit.views.serving import Ready, connected_client, serve_page
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,3 @@ def _logged(call: Callable[[], None]) -> Callable[[], None]:
             raise
 
     return run
-
-
-if __name__ == "__main__":
-    sys.exit(main())

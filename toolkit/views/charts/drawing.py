@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.views import scripts
-from toolkit.views.theme import LIGHT, role
+from toolkit.views.charts import scripts
+from toolkit.views.charts.theme import LIGHT, role
 
 _AXIS_WIDTH = 72
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ToolkitError
-from toolkit.views.desk import DeskData
-from toolkit.views.known import KnownClient
-from toolkit.views.page import CONTROL_STYLE, DANGER_STYLE
+from toolkit.views.dashboard.desk import DeskData
+from toolkit.views.dashboard.known import KnownClient
+from toolkit.views.dashboard.page import CONTROL_STYLE, DANGER_STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

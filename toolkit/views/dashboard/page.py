@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from toolkit.views.theme import DARK, FONT, LIGHT
+from toolkit.views.charts.theme import DARK, FONT, LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.streaming.wire import parse_time
-from toolkit.views.desk import DeskData
+from toolkit.views.dashboard.desk import DeskData
 
 NEW_YORK = ZoneInfo("America/New_York")
 

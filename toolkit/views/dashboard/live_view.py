@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from toolkit.views import blocks, tables
-from toolkit.views.controls import Controls
-from toolkit.views.desk import Desk, DeskData
+from toolkit.views.charts.figures import ChartSources, chart_figure, set_bands
+from toolkit.views.charts.theme import DARK, LIGHT, THEMES, apply_theme
+from toolkit.views.dashboard import blocks, tables
+from toolkit.views.dashboard.controls import Controls
+from toolkit.views.dashboard.desk import Desk, DeskData
+from toolkit.views.dashboard.known import KnownClient
+from toolkit.views.dashboard.page import CONTROL_STYLE, page, theme_switch
 from toolkit.views.feed import ChartFeed
-from toolkit.views.figures import ChartSources, chart_figure, set_bands
-from toolkit.views.known import KnownClient
-from toolkit.views.page import CONTROL_STYLE, page, theme_switch
-from toolkit.views.theme import DARK, LIGHT, THEMES, apply_theme
 
 log = logging.getLogger(__name__)
 

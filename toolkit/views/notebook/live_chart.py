@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigError
-from toolkit.views.extras import notebook_packages
 from toolkit.views.feed import ChartFeed, Client, RunSoon
+from toolkit.views.notebook.extras import notebook_packages
 
-BUNDLE = Path(__file__).with_name("static") / "live_chart.js"
+BUNDLE = Path(__file__).parents[1] / "static" / "live_chart.js"
 MIN_HEIGHT = 240
 
 
@@ -42,10 +42,10 @@ def live_chart(
 
 def _widget(feed: ChartFeed, *, height: int, bundle: Path) -> Any:
     if bundle.exists():
-        from toolkit.views.chart_widget import LiveChart
+        from toolkit.views.notebook.chart_widget import LiveChart
 
         return LiveChart(feed, bundle=bundle, height=height)
-    from toolkit.views.chart_fallback import BokehChart
+    from toolkit.views.notebook.chart_fallback import BokehChart
 
     warnings.warn(
         "the chart's JavaScript was not built, so Bokeh draws; for the better chart "

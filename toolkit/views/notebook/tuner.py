@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.views.extras import notebook_packages
 from toolkit.views.feed import Client
+from toolkit.views.notebook.extras import notebook_packages
 
 
 def tuner(client: Client) -> Any:
@@ -15,6 +15,6 @@ def tuner(client: Client) -> Any:
     it. Raises ConfigError where ipywidgets is missing.
     """
     with notebook_packages():
-        from toolkit.views.tuner_panel import TunerPanel
+        from toolkit.views.notebook.tuner_panel import TunerPanel
 
     return TunerPanel(client)

@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ToolkitError
 from toolkit.streaming.wire import Stream
-from toolkit.views.known import KnownClient
+from toolkit.views.dashboard.known import KnownClient
 
 Data = dict[str, Any]
 RunSoon = Callable[[Callable[[], None]], None]

@@ -13,10 +13,10 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ToolkitError
 from toolkit.streaming.wire import parse_time
 from toolkit.views.book import Data
-from toolkit.views.draft import Draft
 from toolkit.views.feed import Client
-from toolkit.views.tuner_controls import GROUPS, Control, SwitchControl, make_control
-from toolkit.views.tuner_style import STYLE
+from toolkit.views.notebook.draft import Draft
+from toolkit.views.notebook.tuner_controls import GROUPS, Control, SwitchControl, make_control
+from toolkit.views.notebook.tuner_style import STYLE
 
 HISTORY = 5
 

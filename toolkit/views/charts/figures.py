@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.views import scripts
-from toolkit.views.drawing import breaks, candles, line, link_crosshairs, on_data, pane, time_axis
-from toolkit.views.sources import ChartSources
-from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
+from toolkit.views.charts import scripts
+from toolkit.views.charts.drawing import (
+    breaks,
+    candles,
+    line,
+    link_crosshairs,
+    on_data,
+    pane,
+    time_axis,
+)
+from toolkit.views.charts.sources import ChartSources
+from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, role
 
 if TYPE_CHECKING:
     from toolkit.core.parameters import Parameters

@@ -9,9 +9,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from toolkit.views.chart_sender import ChartSender
+from toolkit.views.charts.theme import DARK, FONT, LIGHT
 from toolkit.views.feed import ChartFeed
-from toolkit.views.theme import DARK, FONT, LIGHT
+from toolkit.views.notebook.chart_sender import ChartSender
 
 
 class LiveChart(anywidget.AnyWidget):  # type: ignore[misc] # untyped vendor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolkit.errors import ConfigError
-from toolkit.views.theme import FONT, LIGHT, Theme, apply_theme, role
+from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, role
 
 if TYPE_CHECKING:
     import pandas as pd

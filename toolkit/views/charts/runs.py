@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
-from toolkit.views import scripts
-from toolkit.views.drawing import candles, line, pane, time_axis
-from toolkit.views.heatmap import heatmap_figure, require_columns
-from toolkit.views.reduction import Overview, overview
-from toolkit.views.theme import LIGHT, Theme, apply_theme, role
+from toolkit.views.charts import scripts
+from toolkit.views.charts.drawing import candles, line, pane, time_axis
+from toolkit.views.charts.heatmap import heatmap_figure, require_columns
+from toolkit.views.charts.reduction import Overview, overview
+from toolkit.views.charts.theme import LIGHT, Theme, apply_theme, role
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Bokeh figures and their theme: live candles, runs, heatmaps."""

@@ -1,0 +1,1 @@
+"""The Panel dashboard: one hub, one pulling view per browser."""

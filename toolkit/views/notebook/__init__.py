@@ -1,0 +1,1 @@
+"""Widgets for JupyterLab: the live chart and the tuner."""
