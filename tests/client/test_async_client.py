@@ -13,6 +13,7 @@ from tests.streaming.serving import VIEW, serving
 from toolkit.client.async_client import StreamClient
 from toolkit.client.messages import Gap, Message
 from toolkit.errors import AuthError, ConfigError, NotConnected, WireError
+from toolkit.streaming.wire import Stream
 
 
 async def test_connecting_tells_role_symbols_and_state() -> None:
@@ -158,17 +159,15 @@ async def test_iterating_subscribes_filters_and_ends_with_the_client() -> None:
 
 async def test_an_iterator_that_lags_gets_a_gap() -> None:
     async with serving() as served, connected(served.url, VIEW) as heard:
+        await heard.client.subscribe(["positions"])
         messages = heard.client.stream("positions", size=5)
         first = asyncio.ensure_future(anext(messages))
-        await heard.until(lambda: served.server._stats.clients)
-        async with asyncio.timeout(5):
-            while not first.done():
-                served.hub.publish(position())
-                await asyncio.sleep(0.001)
-        start = first.result()["seq"]
+        await asyncio.sleep(0)
+        served.hub.publish(position())
+        start = (await first)["seq"]
         for _ in range(20):
             served.hub.publish(position())
-        last = served.hub._seq["positions"]  # type: ignore[index]
+        last = served.hub.seq(Stream.POSITIONS)
         await heard.until(lambda: heard.seqs[-1] == last)
         gap = await anext(messages)
         assert isinstance(gap, Gap)
