@@ -37,6 +37,7 @@ class Receiver:
         self.got: dict[Stream, set[int]] = {stream: set() for stream in STREAMS}
         self.announced: dict[Stream, set[int]] = {stream: set() for stream in STREAMS}
         self.top: dict[Stream, int] = {}
+        self.base: dict[Stream, int] = {}
         self.connect()
 
     @property
@@ -45,7 +46,7 @@ class Receiver:
 
     def connect(self) -> None:
         self.connections += 1
-        self.top = {}
+        self.top, self.base = {}, {}
         self.hub.attach(self.name, wake=lambda: None)
 
     def ask_for(
@@ -54,6 +55,7 @@ class Receiver:
         answer = self.hub.subscribe(self.name, streams, symbols, snapshot=snapshot)
         for name, seq in answer["seq"].items():
             self.newest.setdefault(Stream(name), seq)
+            self.base.setdefault(Stream(name), seq)
 
     def wants(self, stream: Stream, symbol: str | None) -> bool:
         if stream not in self.wanted:
@@ -157,6 +159,7 @@ class HubMachine(RuleBasedStateMachine):
         for stream in streams:
             client.wanted.pop(stream, None)
             client.newest.pop(stream, None)
+            client.base.pop(stream, None)
 
     @rule(which=st.integers(0, 1), limit=st.integers(1, 10))
     def take_some(self, which: int, limit: int) -> None:
@@ -195,6 +198,18 @@ class HubMachine(RuleBasedStateMachine):
         self.hub.resume(client.name, "e", dict(client.newest))
         for stream, chosen in client.wanted.items():
             client.ask_for([stream], None if chosen is None else sorted(chosen), [])
+
+    @rule(which=st.integers(0, 1), back=st.integers(0, 5))
+    def resume_once_more(self, which: int, back: int) -> None:
+        client = self.clients[which]
+        self.drain(client)
+        for stream in client.wanted:
+            unheard = 0 if client.got[stream] else back
+            client.base[stream] = max(0, client.base[stream] - unheard)
+            client.top[stream] = 0
+            for _ in range(2):
+                self.hub.resume(client.name, "e", {stream: client.base[stream]})
+        self.drain(client)
 
     @rule(which=st.integers(0, 1))
     def drain_and_compare(self, which: int) -> None:
