@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.runtime import wait_until
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 HERE = Path(__file__).parent
@@ -32,7 +34,7 @@ def test_candles_move_and_nothing_leaves_the_machine(shared_address, visit):
     page = visit(shared_address)
     seen, pixels = page.last_bar(), chart_pixels(page)
     page.wait_until_candles_moved(seen)
-    assert chart_pixels(page) != pixels
+    assert wait_until(lambda: chart_pixels(page) != pixels, timeout=10)
     bars = page.last_bar()
     lengths = page.page.evaluate(
         "() => Object.values(Bokeh.documents[0].get_model_by_name('bars').data)"
