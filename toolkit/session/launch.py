@@ -72,7 +72,7 @@ def launch(
 def connect(url: str | None = None, *, token: str | None = None) -> Session:
     """Attach to a bot that runs elsewhere; without a url, to the one on this machine.
 
-    Raises ConfigError where none is found, AuthError for a wrong token, WireError where nothing
+    Raises ConfigError where none is found, AuthError for a wrong token, NotConnected where nothing
     answers.
     """
     settings = Settings.load()
