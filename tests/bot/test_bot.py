@@ -10,6 +10,8 @@ from tests.bot.scripted import scripted_bot
 from tests.core.markets import bar, random_bars
 from toolkit.bot.events import BotState, Health, ParametersChanged, Performance, Problem
 from toolkit.broker.simulated import SimulatedBroker
+from toolkit.core.costs import Costs
+from toolkit.core.engine import Engine
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import (
     Account,
@@ -17,12 +19,13 @@ from toolkit.core.types import (
     Evaluation,
     Fill,
     Order,
+    OrderStatus,
     Position,
     Quote,
     RoundTrip,
     Signal,
 )
-from toolkit.errors import ConfigError, DataError, OrderRejected
+from toolkit.errors import ConfigError, DataError, OrderRejected, UnknownOrderState
 
 BARS = [replace(b, volume=1.0) for b in random_bars(1, symbols=["AAPL"], count=400)]
 
@@ -185,6 +188,92 @@ async def test_flatten_closes_at_the_next_open():
     await bot.run()
     assert flattened
     assert [t.exit_reason.value for t in of(RoundTrip, events)] == ["flatten"]
+
+
+async def held_bot(broker=None):
+    """A bot that holds AAPL with an entry behind it, its events, and a bar to go on with."""
+    wide = Parameters().replace(stop_loss=0, take_profit=0, trailing_stop=0)
+    bot, events = scripted_bot(BARS, parameters=wide, broker=broker)
+    await bot.run()
+    assert bot.engine.portfolio.holdings
+    return bot, events
+
+
+async def test_a_flatten_that_names_an_unknown_symbol_changes_nothing():
+    bot, _ = await held_bot()
+    with pytest.raises(DataError, match="known symbols"):
+        await bot.command("flatten", {"symbols": ["AAPL", "NOPE"]}, who="ada")
+    assert len((await bot.command("flatten", {}, who="ada"))["orders"]) == 1
+
+
+async def test_a_flatten_of_no_symbols_closes_nothing():
+    bot, _ = await held_bot()
+    assert (await bot.command("flatten", {"symbols": []}, who="ada"))["orders"] == []
+
+
+async def test_flatten_reports_what_the_broker_refused():
+    bot, _ = await held_bot()
+    bot.broker = _Refusing()
+    result = await bot.command("flatten", {}, who="ada")
+    assert (result["orders"], len(result["refused"])) == ([], 1)
+
+
+@pytest.mark.parametrize("command", ["flatten", "stop"])
+async def test_flatten_and_stop_take_back_an_entry_that_waits(command):
+    async def act():
+        if not acted and bot.broker.open_orders():
+            await bot.command(command, {}, who="ada")
+            await bot.command("stop", {}, who="ada")
+            acted.append(True)
+
+    acted: list[bool] = []
+    script = [item for bar_ in BARS for item in (bar_, act)]
+    bot, events = scripted_bot(script)
+    await bot.run()
+    assert acted
+    assert not of(Fill, events)
+    assert [o.status for o in of(Order, events)] == [OrderStatus.ACCEPTED, OrderStatus.CANCELED]
+
+
+class _Silent(SimulatedBroker):
+    async def submit(self, request):
+        raise UnknownOrderState("no answer came", client_order_id=request.client_order_id)
+
+
+async def test_an_unknown_outcome_is_never_sent_again_and_pauses():
+    bot, events = scripted_bot(BARS, broker=_Silent())
+    await bot.run()
+    assert [p.code for p in of(Problem, events)] == ["unknown_order_state"]
+    assert "unknown outcome" in of(Health, events)[-2].reason
+
+
+async def test_a_stale_or_broken_bar_reaches_neither_broker_nor_strategy():
+    entry = next(i for i in range(len(BARS)) if await_entry(i))
+    stale = replace(BARS[entry - 5], open=50.0, low=50.0)
+    broken = replace(BARS[entry + 1], open=float("nan"))
+    bot, events = scripted_bot([*BARS[: entry + 1], stale, broken, *BARS[entry + 1 :]])
+    await bot.run()
+    assert len(of(Problem, events)) == 2
+    assert of(Fill, events)[0].price == BARS[entry + 1].open
+
+
+def await_entry(number: int) -> bool:
+    """Whether the default strategy sends its first order at this bar."""
+    engine = Engine(symbols=["AAPL"], parameters=Parameters())
+    decisions = [engine.on_bar(item) for item in BARS[: number + 1]]
+    return decisions[-1].request is not None
+
+
+async def test_equity_is_start_plus_realised_plus_unrealised():
+    bot, events = scripted_bot(BARS, broker=SimulatedBroker(costs=Costs(stock_fee_bps=20)))
+    await bot.run()
+    for account in of(Account, events):
+        if account.open_positions == 0:
+            assert account.equity == 10_000 + account.realised_pnl
+    held, _ = await held_bot(SimulatedBroker(costs=Costs(stock_fee_bps=20)))
+    (position,) = held.broker.positions()
+    account = held.engine.portfolio.account(held.engine.prices(), timestamp=held.clock())
+    assert account.equity == 10_000 + account.realised_pnl + position.unrealised_pnl
 
 
 async def test_the_snapshot_tells_a_newcomer_everything():

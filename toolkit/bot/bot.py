@@ -32,7 +32,7 @@ from toolkit.core.types import (
     Position,
     RoundTrip,
 )
-from toolkit.errors import BrokerError, DataError
+from toolkit.errors import BrokerError, DataError, UnknownOrderState
 from toolkit.market.port import MarketData
 
 log = logging.getLogger(__name__)
@@ -174,13 +174,23 @@ class Bot:
         self.ledger.record(event)
         self._sink(event)
 
-    async def submit(self, request: OrderRequest) -> None:
-        """Send an order; a refusal is published and forgotten, never sent again."""
+    async def submit(self, request: OrderRequest) -> bool:
+        """Send an order and return whether it was taken; never sent again by itself.
+
+        A refusal is published and forgotten. An unknown outcome is published and stays pending:
+        the symbol waits, and no entries are made until a person has looked.
+        """
         try:
             await self.broker.submit(request)
+        except UnknownOrderState as error:
+            self.problem(error.code, error.message, request.symbol)
+            self.set_state(BotState.PAUSED, f"unknown outcome of {request.client_order_id}")
         except BrokerError as error:
             self.engine.refused(request)
             self.problem(error.code, error.message, request.symbol)
+        else:
+            return True
+        return False
 
     def problem(self, code: str, message: str, symbol: str | None = None) -> None:
         """Publish something that went wrong."""
@@ -212,6 +222,7 @@ class Bot:
         if not isinstance(event, Bar) or not event.final:
             self.publish(event)
             return
+        self.engine.check(event)
         self.broker.on_bar(event)
         decision = self.engine.on_bar(event)
         self.ledger.on_final_bar(event)

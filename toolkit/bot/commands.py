@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from toolkit.bot.events import BotState, Health, ParametersChanged, Publish
 from toolkit.bot.ledger import Ledger
+from toolkit.broker.port import Broker
 from toolkit.core.engine import Engine
 from toolkit.core.parameters import FieldInfo, Parameters
 from toolkit.core.report import trade_dict
-from toolkit.core.types import OrderRequest
+from toolkit.core.types import OrderRequest, Side
 from toolkit.errors import ConfigError
 
 Handler = Callable[[Mapping[str, Any], str], Awaitable[Any]]
@@ -29,7 +30,9 @@ class Commanded(Protocol):
     def state(self) -> BotState: ...
     def health(self) -> Health: ...
     def set_state(self, state: BotState, reason: str = "") -> None: ...
-    async def submit(self, request: OrderRequest) -> None: ...
+    @property
+    def broker(self) -> Broker: ...
+    async def submit(self, request: OrderRequest) -> bool: ...
     def parameters_event(
         self, *, who: str, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> ParametersChanged: ...
@@ -111,6 +114,7 @@ class Commands:
     async def _stop(self, _args: Mapping[str, Any], who: str) -> Any:
         if self._bot.state in (BotState.RUNNING, BotState.STARTING):
             self._bot.set_state(BotState.PAUSED, f"entries stopped by {who}")
+            await self._cancel_entries(None)
         return self._bot.health()
 
     async def _flatten(self, args: Mapping[str, Any], _who: str) -> Any:
@@ -122,9 +126,23 @@ class Commands:
                 "symbols is a list of symbols, or absent for all", field="symbols", allowed="list"
             )
         requests = self._bot.engine.flatten(symbols)
-        for request in requests:
-            await self._bot.submit(request)
-        return {"orders": [request.client_order_id for request in requests]}
+        cancelled = await self._cancel_entries(symbols)
+        sent = {request.client_order_id: await self._bot.submit(request) for request in requests}
+        return {
+            "orders": [name for name, taken in sent.items() if taken],
+            "refused": [name for name, taken in sent.items() if not taken],
+            "cancelled": cancelled,
+        }
+
+    async def _cancel_entries(self, symbols: Sequence[str] | None) -> list[str]:
+        entries = [
+            order
+            for order in self._bot.broker.open_orders()
+            if order.side is Side.BUY and (symbols is None or order.symbol in symbols)
+        ]
+        for order in entries:
+            await self._bot.broker.cancel(order.id)
+        return [order.client_order_id for order in entries]
 
 
 def _field(info: FieldInfo) -> dict[str, Any]:

@@ -95,12 +95,16 @@ class Engine:
 
     def warm_up(self, bar: Bar) -> Evaluation:
         """Feed a bar of history: indicators move, nothing is decided; raises DataError."""
+        self.check(bar)
         state = self._state(bar.symbol)
-        last = state.last_bar
-        check_bar(bar, after=last.timestamp if last else None)
         evaluation = state.strategy.on_bar(bar)
         state.memory.append(evaluation)
         return evaluation
+
+    def check(self, bar: Bar) -> None:
+        """Raise DataError unless the bar is sound, of a known symbol and later than the last."""
+        last = self._state(bar.symbol).last_bar
+        check_bar(bar, after=last.timestamp if last else None)
 
     def on_bar(self, bar: Bar) -> Decision:
         """Take the next final bar and decide; raises DataError and stays as it was."""
@@ -164,13 +168,13 @@ class Engine:
 
     def flatten(self, symbols: Sequence[str] | None = None) -> list[OrderRequest]:
         """Return orders that close what is held and has no order pending."""
-        requests = []
-        for symbol in symbols or self.symbols:
-            state = self._state(symbol)
-            last = state.last_bar
-            if last and state.pending is None and self.portfolio.quantity(symbol):
-                requests.append(self._sell(symbol, Reason.FLATTEN, last.timestamp))
-        return requests
+        chosen = self.symbols if symbols is None else symbols
+        states = {symbol: self._state(symbol) for symbol in chosen}
+        return [
+            self._sell(symbol, Reason.FLATTEN, state.last_bar.timestamp)
+            for symbol, state in states.items()
+            if state.last_bar and state.pending is None and self.portfolio.quantity(symbol)
+        ]
 
     def on_update(self, update: OrderUpdate) -> RoundTrip | None:
         """Book what a broker reports; returns the round trip that it completes."""

@@ -229,7 +229,9 @@ class MatchingBook:
         stop = lot.fixed_stop
         if lot.plan.trailing_stop > 0.0 and lot.peak >= lot.arm:
             stop = max(stop, lot.peak * (1.0 - lot.plan.trailing_stop / 100.0))
-        gain = execution.micros((lot.price - lot.entry.price) * float(lot.quantity))
+        size = float(lot.quantity)
+        gain = execution.micros(lot.price * size) - execution.micros(lot.entry.price * size)
+        gain -= float(lot.entry.fee.scaleb(6))
         return Position(
             symbol=lot.entry.symbol,
             quantity=lot.quantity,

@@ -228,6 +228,8 @@ OrderUpdate = Order | Fill
 class Position:
     """Holdings of one symbol; a quantity of 0 says that it was closed.
 
+    `unrealised_pnl` counts the fee paid at the entry, so that equity = start capital + realised +
+    unrealised.
     `updated_at` is the time of the bar whose close is `price`; `stop` and `target` are the
     price levels now in force, None where there is none.
     """
