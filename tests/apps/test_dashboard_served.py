@@ -50,7 +50,11 @@ def test_the_link_of_the_server_opens_the_dashboard(bot, visit):
 def test_the_app_serves_by_itself_and_ends_when_asked(bot, start, visit):
     _, environment = bot("--no-dashboard")
     app = start(str(APP), environment=environment)
-    moves(visit(app.wait_for(ADDRESS)))
+    link = app.wait_for(rf"{ADDRESS}/link\?key=\S+")
+    stranger = visit.context().request
+    for door in ("/", "/link", "/link?key=wrong"):
+        assert stranger.get(link.partition("/link")[0] + door).status == 401
+    moves(visit(link))
     assert app.stop() == 0
     assert not any("Traceback" in line for line in app.said)
 

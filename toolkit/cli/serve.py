@@ -87,9 +87,11 @@ def dashboard(
         )
     from toolkit.views.dashboard.app import serve as serve_dashboard
 
-    sys.stdout.write(f"Open http://127.0.0.1:{port}/\n")
-    sys.stdout.flush()
-    serve_dashboard(url=url, token=token, port=port)
+    def ready(link: str) -> None:
+        sys.stdout.write(f"Open {link}\n")
+        sys.stdout.flush()
+
+    serve_dashboard(url=url, token=token, port=port, on_ready=ready)
     return console.OK
 
 

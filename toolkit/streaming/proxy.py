@@ -17,7 +17,7 @@ from toolkit.errors import AuthError
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.guard import Receive, Scope, Send
 from toolkit.streaming.pages import message_page
-from toolkit.streaming.wire import Role
+from toolkit.streaming.wire import DASHBOARD_KEY_HEADER, Role, dashboard_key
 
 MAX_BODY = 16 * 2**20
 MAX_MESSAGE = 20 * 2**20
@@ -163,6 +163,7 @@ class Proxy:
 
     def _headers(self, headers: Mapping[str, str], target: str) -> dict[str, str]:
         kept = {k: v for k, v in headers.items() if k.lower() not in _NOT_FORWARDED}
+        kept.pop(DASHBOARD_KEY_HEADER.lower(), None)
         cookies = [c.strip() for c in kept.pop("cookie", "").split(";")]
         others = [c for c in cookies if c and not c.startswith(f"{self._auth.cookie}=")]
         if others:
@@ -171,6 +172,7 @@ class Proxy:
         kept["origin"] = target
         kept["host"] = urlsplit(target).netloc
         # The dashboard has a token of its own; the person at the browser may do less.
+        kept[DASHBOARD_KEY_HEADER] = dashboard_key(self._auth.token)
         kept["x-toolkit-role"] = self._auth.identify(headers).role.name.lower()
         return kept
 

@@ -6,6 +6,7 @@ Clients import this module and nothing else of the server's room. Numbers travel
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -38,6 +39,7 @@ from toolkit.core.types import (
 PROTOCOL = 1
 DEFAULT_PORT = 9765
 COOKIE = "toolkit_session"
+DASHBOARD_KEY_HEADER = "X-Toolkit-Key"
 
 
 class Stream(StrEnum):
@@ -92,6 +94,11 @@ class Payload:
     timestamp: datetime
     data: dict[str, Any]
     conflate: str | None = None
+
+
+def dashboard_key(token: str) -> str:
+    """Return what opens the dashboard's own port; made from the token, which it does not tell."""
+    return hmac.new(token.encode(), b"toolkit dashboard", "sha256").hexdigest()
 
 
 def plain(value: Any) -> Any:

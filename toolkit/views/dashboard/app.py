@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.errors import ConfigError, NotConnected, ToolkitError
+from toolkit.streaming.wire import dashboard_key
 from toolkit.views.dashboard.desk import Desk
 from toolkit.views.dashboard.known import BotClient, KnownClient
 from toolkit.views.dashboard.live_view import LiveView
@@ -121,7 +122,12 @@ def serve(
             dashboard = Dashboard(client)
             try:
                 await serve_page(
-                    dashboard.build, port=port, address=address, on_ready=on_ready, until=lost
+                    dashboard.build,
+                    port=port,
+                    address=address,
+                    on_ready=on_ready,
+                    until=lost,
+                    key=dashboard_key(token),
                 )
             finally:
                 dashboard.close()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.errors import ConfigError
+from toolkit.streaming.wire import DASHBOARD_KEY_HEADER
 
 if TYPE_CHECKING:
     from toolkit.client.sync import Client
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ready = Callable[[str], None]
 
+LINK = "/link"
 _UNUSED_SESSION_MS = 5000
 
 
@@ -57,15 +59,17 @@ async def serve_page(
     address: str,
     on_ready: Ready | None = None,
     until: asyncio.Event | None = None,
+    key: str | None = None,
 ) -> None:
     """Serve `build()` at `/`, a new page per session, until SIGINT, SIGTERM or `until` is set.
 
     Port 0 takes any free one; `on_ready` gets the address. A page is served to any Host, its
     websocket only to pages of this very address, which is what a proxy on this machine claims to
-    be. Raises ConfigError for a taken port.
+    be. With a `key` only those who show it get in, see `doors`, and the address is the link with
+    it. Raises ConfigError for a taken port.
     """
     port = port or _free_port(address)
-    server = _page_server(build, port=port, address=address)
+    server = _page_server(build, port=port, address=address, key=key)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_ignore_closed_pages)
@@ -73,14 +77,14 @@ async def serve_page(
         loop.add_signal_handler(name, stop.set)
     server.start()
     if on_ready is not None:
-        on_ready(f"http://{address}:{port}")
+        on_ready(f"http://{address}:{port}" + (f"{LINK}?key={key}" if key else ""))
     try:
         await _first_of(stop, until)
     finally:
         server.stop()
 
 
-def _page_server(build: Callable[[], Any], *, port: int, address: str) -> Any:
+def _page_server(build: Callable[[], Any], *, port: int, address: str, key: str | None) -> Any:
     from panel.io.server import get_server
 
     try:
@@ -95,6 +99,7 @@ def _page_server(build: Callable[[], Any], *, port: int, address: str) -> Any:
             # Sessions carry request headers, the role among them, through the browser.
             sign_sessions=True,
             secret_key=secrets.token_hex(32).encode(),
+            **_guarded(key, port=port),
         )
     except OSError as error:
         raise ConfigError(
@@ -103,6 +108,18 @@ def _page_server(build: Callable[[], Any], *, port: int, address: str) -> Any:
             field="port",
             value=port,
         ) from error
+
+
+def _guarded(key: str | None, *, port: int) -> dict[str, Any]:
+    if key is None:
+        return {}
+    from toolkit.views.dashboard.doors import doors
+
+    # Bokeh hands request headers to the browser in its session token: the key must not be there.
+    cookie = f"toolkit_dashboard_{port}"
+    provider = doors(key, cookie=cookie)
+    excluded = {"exclude_headers": [DASHBOARD_KEY_HEADER, "Cookie"], "exclude_cookies": [cookie]}
+    return {"auth_provider": provider, **excluded}
 
 
 async def _first_of(*events: asyncio.Event | None) -> None:
