@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from tests.streaming.serving import VIEW, Served, serving
+from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.proxy import Proxy
+from toolkit.streaming.service import ServerSettings
 
 BEARER = {"Authorization": f"Bearer {VIEW}"}
 
@@ -155,3 +159,32 @@ async def test_bodies_are_bounded() -> None:
         body = io.BytesIO(b"x" * (16 * 2**20 + 1))
         async with http.post(served.url + "/upload", data=body, headers=BEARER) as answer:
             assert answer.status == 413
+
+
+async def test_a_closed_tab_is_no_error() -> None:
+    sent: list[str] = []
+    incoming = iter(({"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}))
+
+    async def receive() -> dict[str, Any]:
+        return dict(next(incoming))
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "websocket.close":
+            raise OSError("the browser is gone")
+
+    async with dashboard() as target:
+        proxy = Proxy(lambda: target, Authenticator(ServerSettings(port=0, token=VIEW)))
+        scope = {
+            "type": "websocket",
+            "path": "/dashboard/ws",
+            "query_string": b"",
+            "scheme": "ws",
+            "headers": [(b"authorization", BEARER["Authorization"].encode())],
+            "subprotocols": [],
+        }
+        try:
+            await proxy(scope, receive, send)
+        finally:
+            await proxy.close()
+    assert sent == ["websocket.accept", "websocket.close"]

@@ -148,7 +148,7 @@ class Proxy:
             results = await asyncio.gather(*pumps, return_exceptions=True)
             self._pumps -= pumps
             await upstream.close()
-        with contextlib.suppress(RuntimeError, OSError):
+        with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):
             await browser.close(code=1001)
         _raise_unexpected(results)
 
