@@ -153,6 +153,39 @@ def test_a_closed_position_is_none(client, feed):
     assert feed.snapshot().position is None
 
 
+def send_position(client, epoch):
+    data = {"kind": "position", "symbol": "AAPL", "quantity": 5.0, "entry_price": 100.0}
+    client.send_raw("stream_positions", {"data": data, "epoch": epoch})
+    return data
+
+
+def test_another_run_of_the_bot_has_not_the_old_position(client, feed):
+    position = send_position(client, "one")
+    client.send_raw("connected", {"epoch": "one"})
+    assert feed.snapshot().position == position
+    client.send_raw("connected", {"epoch": "two"})
+    assert feed.snapshot().position is None
+
+
+def test_a_position_that_comes_before_the_word_of_the_new_run_stays(client, feed):
+    send_position(client, "one")
+    position = send_position(client, "two")
+    client.send_raw("connected", {"epoch": "two"})
+    assert feed.snapshot().position == position
+
+
+def test_after_a_gap_on_positions_the_current_one_is_asked_for(client):
+    later = []
+    feed = ChartFeed(client, "AAPL", run_soon=later.append)
+    feed.start()
+    send_position(client, "one")
+    client.send_raw("gap", {"stream": "positions"})
+    assert feed.snapshot().position is None
+    assert len(client.subscriptions) == 1
+    later.pop()()
+    assert client.subscriptions[1] == client.subscriptions[0]
+
+
 def test_holds_no_more_than_its_limit(client, make_bar, make_fill):
     feed = ChartFeed(client, "AAPL", limit=3)
     feed.start()

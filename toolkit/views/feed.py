@@ -53,6 +53,7 @@ class ChartData:
 class ChartFeed:
     """Follows one symbol: subscribes, loads history, then stays current; thread-safe.
 
+    A position is forgotten once it may be over: after a gap, and with another run of the bot.
     History is loaded again after a reconnect, an announced gap and a change of parameters, upon
     which the bot re-evaluates its bars. `run_soon` runs a call that may block for an answer
     outside of the client's handlers; by default it runs in place.
@@ -79,6 +80,8 @@ class ChartFeed:
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
         self._position: Data | None = None
+        self._position_lost = False
+        self._epoch: Any = None
         self._parameters = Parameters()
         self._version = self._bars_version = 0
         self._stale = False
@@ -112,7 +115,7 @@ class ChartFeed:
         }
         self._removers = [self._client.on(event, handle) for event, handle in handlers.items()]
         try:
-            self._client.subscribe([str(stream) for stream in STREAMS], [self.symbol])
+            self._subscribe()
             self._load()
         except BaseException:
             self.close()
@@ -148,6 +151,9 @@ class ChartFeed:
 
         return remove
 
+    def _subscribe(self) -> None:
+        self._client.subscribe([str(stream) for stream in STREAMS], [self.symbol])
+
     def _load(self) -> None:
         with self._lock:
             self._book.begin()
@@ -163,10 +169,21 @@ class ChartFeed:
         if not self._removers:
             return
         try:
+            self._find_position()
             self._load()
         except ToolkitError:
             self._stale = True
             self._changed("state")
+
+    def _find_position(self) -> None:
+        if not self._position_lost:
+            return
+        self._position_lost = False
+        try:
+            self._subscribe()  # its snapshot brings an open position
+        except ToolkitError:
+            self._position_lost = True
+            raise
 
     def _on_market(self, message: Data) -> None:
         data = message["data"]
@@ -190,6 +207,7 @@ class ChartFeed:
     def _on_position(self, message: Data) -> None:
         data = message["data"]
         if data["symbol"] == self.symbol:
+            self._epoch = message.get("epoch")
             self._position = data if data["quantity"] else None
             self._changed("state")
 
@@ -199,13 +217,20 @@ class ChartFeed:
         if message["data"]["new"]:
             self._refresh()
 
-    def _on_connected(self, _message: Data) -> None:
+    def _on_connected(self, message: Data) -> None:
+        epoch = message.get("epoch")
+        if epoch != self._epoch:
+            self._epoch, self._position = epoch, None
         self._changed("state")
         self._refresh()
 
     def _on_gap(self, gap: Data) -> None:
-        if gap["stream"] in STREAMS:
-            self._refresh()
+        if gap["stream"] not in STREAMS:
+            return
+        if gap["stream"] == Stream.POSITIONS:
+            self._position, self._position_lost = None, True
+            self._changed("state")
+        self._refresh()
 
     def _refresh(self) -> None:
         self._stale = False
