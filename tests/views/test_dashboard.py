@@ -229,6 +229,16 @@ def test_the_headline_compares_with_the_first_bar_of_the_assets_own_day(symbol, 
     assert "–" in blocks.headline([])
 
 
+def test_the_headline_says_today_only_of_a_day_that_is_known_from_its_beginning():
+    bars = [
+        {"symbol": "AAPL", "timestamp": f"2026-01-06T{time}:00Z", "open": 100.0, "close": value}
+        for time, value in {"15:12": 101.0, "15:13": 102.0}.items()
+    ]
+    shown = blocks.headline(bars)
+    assert "+2.00 % since 15:12<" in shown
+    assert "today" not in shown
+
+
 @pytest.mark.parametrize("columns", [tables.POSITIONS, tables.TRADES, tables.ORDERS])
 def test_an_empty_table_has_the_types_of_a_full_one(columns):
     empty = tables.table_frame([], columns)

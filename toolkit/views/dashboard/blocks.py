@@ -83,7 +83,11 @@ def direction(value: float | None) -> str:
 
 
 def headline(bars: Sequence[Mapping[str, Any]]) -> str:
-    """Return the newest price and its change since the day's first bar: New York's for stocks."""
+    """Return the newest price and its change since the day's first bar: New York's for stocks.
+
+    Where no bar of an earlier day is known, the day may have begun before the oldest bar: then it
+    says since when (UTC).
+    """
     if not bars:
         return '<span class="price quiet">–</span>'
     newest = bars[-1]
@@ -91,11 +95,12 @@ def headline(bars: Sequence[Mapping[str, Any]]) -> str:
     first = next((b for b in bars if _day(b) == day), newest)
     change = (newest["close"] / first["open"] - 1) * 100
     sign = "+" if change >= 0.005 else "\N{MINUS SIGN}" if change <= -0.005 else ""
+    words = "today" if _day(bars[0]) < day else f"since {first['timestamp'][11:16]}"
     since = f"since {first['timestamp'][:16].replace('T', ' ')} UTC"
     return (
         f'<span class="price">{price(newest["close"])}'
         f'<small class="{direction(change)}" title="{since}">'
-        f"{sign}{abs(change):.2f} % today</small></span>"
+        f"{sign}{abs(change):.2f} % {words}</small></span>"
     )
 
 
