@@ -22,7 +22,7 @@ def test_the_notebook_code_runs_from_launch_to_stop(monkeypatch: pytest.MonkeyPa
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert len(names["run"].trades) > 0  # type: ignore[attr-defined]
-    assert "Not supported out of sample" in asked[0]
+    assert "does not support this set" in asked[0]
     assert names["live"].state == "closed"  # type: ignore[attr-defined]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from platformdirs import user_state_path
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toolkit.errors import ConfigError
 from toolkit.streaming.wire import DEFAULT_PORT
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     token: SecretStr | None = None
-    allowed_origins: tuple[str, ...] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     state_dir: Path = Field(default_factory=lambda: user_state_path("stochrsi-toolkit"))
     alpaca_key_id: SecretStr | None = Field(default=None, validation_alias="APCA_API_KEY_ID")
     alpaca_secret_key: SecretStr | None = Field(
@@ -32,6 +32,13 @@ class Settings(BaseSettings):
     alpaca_trading_url: str = Field(
         default="https://paper-api.alpaca.markets", validation_alias="ALPACA_TRADING_URL"
     )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        )
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

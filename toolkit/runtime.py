@@ -150,8 +150,9 @@ class ChildProcess:
     def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
         """Ask the process to end, and end it after `timeout` seconds."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+            if self.alive:
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
             if wait_until(lambda: not self.alive, timeout=timeout):
                 if self._reaper:
                     self._reaper.join(timeout)

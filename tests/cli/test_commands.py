@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.config import Settings
 from toolkit.session.study import bars
 
 
@@ -96,6 +97,34 @@ def test_serve_runs_until_it_is_interrupted_and_leaves_no_record(tmp_path: Path)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
     assert not list(records.glob("*.json"))
+
+
+def test_an_interrupted_replay_prints_the_trades_so_far(recording: str):
+    command = [sys.executable, "-m", "toolkit", "replay", recording, "--speed", "100/s", "--json"]
+    with subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "token" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    result = json.loads(out)
+    assert result["interrupted"]
+    assert result["bars"] < 800
+
+
+def test_square_brackets_are_shown_and_not_obeyed(tmp_path: Path):
+    path = tmp_path / "bars.csv"
+    path.write_text("timestamp,symbol,open,high,low,close,volume\n[/bold]x,AAPL,1,1,1,1,0\n")
+    result = toolkit("backtest", str(path))
+    assert result.returncode == 2
+    assert "[/bold]x" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_allowed_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TOOLKIT_ALLOWED_ORIGINS", "https://a.example, https://b.example")
+    assert Settings.load().allowed_origins == ("https://a.example", "https://b.example")
 
 
 def test_a_taken_port_is_named_with_the_way_out():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 import toolkit as tk
 from toolkit.config import Settings
+from toolkit.research.verdict import Chosen
 from toolkit.runtime import wait_until
 from toolkit.session.registry import Registry
 
@@ -165,8 +167,14 @@ def test_a_process_outlives_its_kernel_and_is_found_again(tmp_path: Path):
     try:
         assert live.parameters.ema.ema_period == 17
         assert wait_until(lambda: live.status()["bars"] > 0, timeout=10)
-        with pytest.raises(tk.ConfigError, match="other symbols"):
-            launch(port=port, isolation="process", symbols=["TSLA"])
+        for other in (
+            {"symbols": ["TSLA"]},
+            {"recording": "bars.csv"},
+            {"capital": 500.0},
+            {"parameters": {"stop_loss": 1.5}},
+        ):
+            with pytest.raises(tk.ConfigError, match=f"other {next(iter(other))}"):
+                launch(port=port, isolation="process", **other)
     finally:
         live.stop()
     assert not record.alive
@@ -195,25 +203,79 @@ def free_port() -> int:
 
 
 class _Verdict:
-    supported = False
-    reasons = ("only 3 trades",)
+    def __init__(self, *, supported: bool) -> None:
+        self.supported = supported
+        self.reasons = ("only 3 trades",)
 
 
-class _Choice:
-    verdict = _Verdict()
-    parameters = tk.Parameters().replace(ema_period=21)
+def chosen(*, supported: bool, **values) -> Chosen:
+    p = tk.Parameters().replace(values)
+    groups = (p.stoch_rsi, p.ema, p.stochastic, p.rules, p.risk)
+    return Chosen(*groups, _Verdict(supported=supported), ("risk.stop_loss",))
 
 
-def test_apply_asks_when_the_evidence_is_missing():
+def test_apply_asks_when_the_evidence_is_missing_and_lists_the_changes():
     asked: list[str] = []
+    best = chosen(supported=False, stop_loss=0.4)
     with launch() as live:
-        assert live.apply(_Choice(), confirm=lambda q: bool(asked.append(q))) is None
+        assert live.apply(best, confirm=lambda q: bool(asked.append(q))) is None
         assert "only 3 trades" in asked[0]
-        assert live.parameters.ema.ema_period == 9
-        assert live.apply(_Choice(), confirm=lambda _q: True)["new"] == {"ema.ema_period": 21}
+        assert "risk.stop_loss 0.2 to 0.4" in asked[0]
+        assert live.parameters.risk.stop_loss == 0.2
+        assert live.apply(best, confirm=lambda _q: True)["new"] == {"risk.stop_loss": 0.4}
 
 
-def test_apply_takes_plain_parameters_without_asking():
+def test_apply_asks_before_it_undoes_what_was_not_swept():
+    asked: list[str] = []
+    best = chosen(supported=True, stop_loss=0.4)
+    with launch() as live:
+        live.set_parameters(trade_capital_percent=1.0)
+        assert live.apply(best, confirm=lambda q: bool(asked.append(q))) is None
+        assert "risk.trade_capital_percent 1.0 to 5.0" in asked[0]
+        live.set_parameters(trade_capital_percent=5.0)
+        assert live.apply(best)["new"] == {"risk.stop_loss": 0.4}
+
+
+def test_apply_takes_plain_parameters_and_changes_only_what_a_mapping_names():
     with launch() as live:
         confirmed = live.apply(tk.Parameters().replace(ema_period=8))
         assert confirmed["new"] == {"ema.ema_period": 8}
+        assert live.apply({"stop_loss": 0.3})["new"] == {"risk.stop_loss": 0.3}
+        assert live.parameters.ema.ema_period == 8
+        with pytest.raises(tk.ConfigError, match="Parameters or a mapping"):
+            live.apply(None)
+
+
+def test_symbols_choose_among_those_of_a_recording(tmp_path: Path):
+    path = tmp_path / "bars.csv"
+    tk.bars(["AAPL", "MSFT"], count=50).to_csv(path, index=False)
+    with launch(symbols=["MSFT"], recording=path) as live:
+        assert list(live.symbols) == ["MSFT"]
+    with launch(symbols=None, recording=path) as live:
+        assert list(live.symbols) == ["AAPL", "MSFT"]
+    with pytest.raises(tk.DataError, match="TSLA"):
+        launch(symbols=["TSLA"], recording=path)
+
+
+def test_an_old_session_does_not_hide_a_new_bot_on_its_port():
+    port = free_port()
+    old = launch(port=port, isolation="process")
+    os.kill(Registry(Settings.load().state_dir).running()[0].pid, signal.SIGKILL)
+    assert wait_until(lambda: not Registry(Settings.load().state_dir).running(), timeout=5)
+    new = launch(port=port, isolation="process")
+    try:
+        with pytest.raises(tk.NotConnected):
+            old.status()
+        old.stop()
+        (record,) = Registry(Settings.load().state_dir).running()
+        assert record.port == port
+    finally:
+        new.stop()
+
+
+def test_connect_wants_to_know_which_of_several():
+    with launch() as one, launch() as two:
+        with pytest.raises(tk.ConfigError, match="several servers"):
+            tk.connect()
+        with tk.connect(two.url) as found:
+            assert found.url == two.url != one.url

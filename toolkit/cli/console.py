@@ -12,13 +12,14 @@ import orjson
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SHORT_REASONS = {"stop_loss": "stop", "trailing_stop": "trail", "take_profit": "target"}
 
 SetOption = Annotated[
@@ -39,6 +40,11 @@ SpeedOption = Annotated[
 # People's progress and errors go to the screen, results to paper: stdout.
 screen = Console(stderr=True, highlight=False)
 paper = Console(highlight=False)
+
+
+def print_error(message: str) -> None:
+    """Say what went wrong; the message is shown as it is."""
+    screen.print(f"[bold red]error:[/] {escape(message)}")
 
 
 def print_json(value: Any) -> None:
@@ -90,7 +96,7 @@ def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
     table.add_column("why", no_wrap=True)
     for trade in trades[-most:]:
         table.add_row(
-            trade["symbol"],
+            escape(trade["symbol"]),
             trade["entry_time"][5:16].replace("T", " "),
             trade["exit_time"][5:16].replace("T", " "),
             f"{trade['entry_price']:,.2f}",
@@ -106,7 +112,7 @@ def print_figures(figures: Mapping[str, Any]) -> None:
     """Print named figures, one a line; times are UTC."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), _shown(value))
+        table.add_row(name.replace("_", " "), escape(_shown(value)))
     paper.print(table)
 
 

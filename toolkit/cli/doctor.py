@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from packaging.requirements import Requirement
+from rich.markup import escape
 from rich.table import Table
 
 from toolkit.cli import console
@@ -72,7 +73,7 @@ def _table(checks: list[Check]) -> Table:
         table.add_column(name)
     for check in checks:
         mark = "[green]ok[/]" if check.ok else "[red]no[/]" if check.needed else "[yellow]--[/]"
-        table.add_row(mark, check.name, check.found, check.mend)
+        table.add_row(mark, *map(escape, (check.name, check.found, check.mend)))
     return table
 
 

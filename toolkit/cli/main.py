@@ -53,16 +53,18 @@ def main() -> int:
     try:
         result = app(standalone_mode=False)
     except typer.Exit as ended:
+        if ended.exit_code == console.INTERRUPTED:
+            console.screen.print("stopped")
         return int(ended.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         console.screen.print("stopped")
-        return 130
+        return console.INTERRUPTED
     except ToolkitError as error:
-        console.screen.print(f"[bold red]error:[/] {error.message}", markup=True)
+        console.print_error(error.message)
         return console.USAGE if isinstance(error, (ConfigError, DataError)) else console.FAILED
     except Exception as error:
         if hasattr(error, "format_message"):
-            console.screen.print(f"[bold red]error:[/] {error.format_message()}")
+            console.print_error(error.format_message())
             return console.USAGE
         raise
     return result if isinstance(result, int) else console.OK

@@ -15,7 +15,7 @@ from toolkit.core.inputs import checked_capital
 from toolkit.runtime import new_event_loop
 from toolkit.session.build import RoundTrips
 from toolkit.session.options import LaunchOptions
-from toolkit.session.replay import ReplayResult, report, result_of
+from toolkit.session.replay import ReplayResult, absorbing_cancellation, report, result_of
 from toolkit.session.replay import replay as run_replay
 
 
@@ -57,7 +57,7 @@ def replay(
         else:
             result = runner.run(run_replay(options, progress=progress))
     _print(result, as_json=as_json)
-    return console.OK
+    return console.INTERRUPTED if result.interrupted else console.OK
 
 
 async def _serve(options: LaunchOptions, settings: Settings, progress: Any) -> ReplayResult:
@@ -70,10 +70,13 @@ async def _serve(options: LaunchOptions, settings: Settings, progress: Any) -> R
     console.screen.print(f"{service.server.url}/?token={service.server.token}", soft_wrap=True)
     try:
         finished = asyncio.ensure_future(service.finished())
-        while not finished.done():
-            await asyncio.wait({finished}, timeout=0.2)
-            report(service.bot, progress)
-        return result_of(service.bot, options, collect, seconds=time.perf_counter() - began)
+        with absorbing_cancellation() as cut:
+            while not finished.done():
+                await asyncio.wait({finished}, timeout=0.2)
+                report(service.bot, progress)
+        finished.cancel()
+        seconds = time.perf_counter() - began
+        return result_of(service.bot, options, collect, seconds=seconds, interrupted=cut.is_set())
     finally:
         await service.stop()
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from toolkit.cli import console
 from toolkit.config import Settings
 from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop, run_foreground
-from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
+from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry
 
 
@@ -41,7 +42,7 @@ def serve(
     from toolkit.session.service import Service
 
     options = LaunchOptions(
-        symbols=checked_symbols(symbols or DEFAULT_SYMBOLS),
+        symbols=checked_symbols(symbols) if symbols else None,
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
         costs=console.costs_of(
@@ -56,7 +57,8 @@ def serve(
 
     def ready(service: Service) -> None:
         names = ", ".join(service.bot.symbols)
-        console.screen.print(f"[bold]{service.bot.market.name}[/] market, {names}")
+        market = escape(service.bot.market.name)
+        console.screen.print(f"[bold]{market}[/] market, {escape(names)}")
         link = f"{service.server.url}/?token={service.server.token}"
         sys.stdout.write(f"Open {link}\n")
         sys.stdout.flush()

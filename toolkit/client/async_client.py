@@ -28,6 +28,8 @@ from toolkit.streaming.wire import Stream
 
 MAX_DELAY = 30.0
 SILENT_BEATS = 3.0
+# A command waits this long for a connection that is just being made again.
+BLINK = 2.0
 
 
 class ClientState(StrEnum):
@@ -190,6 +192,8 @@ class StreamClient:
         """
         body = {"name": name, "args": args, "id": uuid.uuid4().hex}
         epoch = self.epoch
+        if self._state is not ClientState.CONNECTED:
+            await self._soon_connected()
         try:
             answer = await self._ask("command", body)
         except NotConnected:
@@ -296,6 +300,13 @@ class StreamClient:
                     await connection.lost.wait()
             except TimeoutError:
                 continue
+
+    async def _soon_connected(self) -> None:
+        try:
+            async with asyncio.timeout(min(BLINK, self._timeout)):
+                await self._up.wait()
+        except TimeoutError:
+            raise NotConnected(f"not connected to {self.url}: {self._reason}") from None
 
     async def _connected_again(self, name: str, epoch: str) -> None:
         lost = f"the connection was lost and it is not known whether {name} was carried out"

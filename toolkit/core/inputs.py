@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
+
+SYMBOL = re.compile(r"[A-Z0-9]{1,8}(\.[A-Z])?|[A-Z0-9]{2,10}/[A-Z0-9]{2,6}")
 
 
 def parameters_from(values: Parameters | Mapping[str, Any] | None) -> Parameters:
@@ -36,10 +39,10 @@ def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
         symbols = [symbols]
     cleaned = tuple(str(symbol).strip().upper() for symbol in symbols)
     for symbol in cleaned:
-        letters = symbol.replace("/", "").replace(".", "")
-        if not (letters.isalnum() and letters.isascii() and len(symbol) <= 16):
+        if not SYMBOL.fullmatch(symbol):
             raise ConfigError(
-                f"{symbol!r} is no symbol; allowed: letters, digits, '.' and one '/' (BTC/USD)",
+                f"{symbol!r} is no symbol; allowed: such as AAPL, BRK.B, BTC/USD "
+                "(a file ends in .parquet, .csv or .feather)",
                 field="symbols",
                 value=symbol,
                 allowed="AAPL, BRK.B, BTC/USD",

@@ -77,7 +77,8 @@ class SweepTable:
 
         Raises ConfigError for an unknown metric, DataError where no set has a value.
         """
-        return Chosen.of(self.verdict(self.grid.parameters(self._best(metric))))
+        verdict = self.verdict(self.grid.parameters(self._best(metric)))
+        return Chosen.of(verdict, swept=tuple(self.grid.axes))
 
     def _best(self, metric: str) -> int:
         values = self.results.metrics[:, METRICS.index(_known_metric(metric))]

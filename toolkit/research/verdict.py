@@ -72,15 +72,19 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen(Parameters):
-    """Parameters that a sweep chose, with the evidence; a changed copy is without it."""
+    """Parameters that a sweep chose, with the evidence; a changed copy is without it.
+
+    `swept` names the parameters that were tried; all others were the sweep's base.
+    """
 
     verdict: Verdict | None = None
+    swept: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, verdict: Verdict) -> Chosen:
+    def of(cls, verdict: Verdict, *, swept: tuple[str, ...]) -> Chosen:
         """Return the verdict's parameters together with it."""
         p = verdict.parameters
-        return cls(p.stoch_rsi, p.ema, p.stochastic, p.rules, p.risk, verdict)
+        return cls(p.stoch_rsi, p.ema, p.stochastic, p.rules, p.risk, verdict, swept)
 
 
 def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> Verdict:

@@ -10,7 +10,7 @@ from toolkit.core.inputs import parameters_from
 from toolkit.core.types import RoundTrip
 from toolkit.market.pace import Pace
 from toolkit.market.port import MarketData
-from toolkit.session.options import LaunchOptions
+from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
 
 
 def build_market(options: LaunchOptions) -> MarketData:
@@ -20,12 +20,11 @@ def build_market(options: LaunchOptions) -> MarketData:
         from toolkit.market.replay import ReplayMarket
         from toolkit.market.tables import read_table
 
-        return ReplayMarket(read_table(options.recording), pace=pace)
+        return ReplayMarket(read_table(options.recording), pace=pace, symbols=options.symbols)
     from toolkit.market.simulated import SimulatedMarket
 
-    return SimulatedMarket(
-        options.symbols, seed=options.seed, pace=pace, timeframe=options.timeframe
-    )
+    symbols = options.symbols or DEFAULT_SYMBOLS
+    return SimulatedMarket(symbols, seed=options.seed, pace=pace, timeframe=options.timeframe)
 
 
 def build_bot(options: LaunchOptions, *, publish: Publish) -> Bot:

@@ -47,7 +47,7 @@ async def serve(
             ready(service)
         await service.shutdown.wait()
     finally:
-        registry.remove(str(record.port))
+        registry.remove_own(record)
         await service.stop()
 
 

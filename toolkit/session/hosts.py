@@ -60,7 +60,7 @@ class ThreadHost:
         """End bot, server and dashboard."""
         service, self._service = self._service, None
         if service is not None and self._loop.alive:
-            self._registry.remove(str(self._record.port))
+            self._registry.remove_own(self._record)
             self._loop.call(service.stop())
 
 
@@ -81,7 +81,7 @@ class ProcessHost:
     def stop(self) -> None:
         """End the process, which ends bot, server and dashboard."""
         self._child.stop()
-        self._registry.remove(str(self._record.port))
+        self._registry.remove_own(self._record)
 
     @classmethod
     def find(cls, settings: Settings) -> ProcessHost | None:
@@ -104,9 +104,16 @@ class ProcessHost:
             log=log,
             environment=_environment(options, settings, key),
         )
-        wait_until(lambda: registry.read(key) is not None or not child.alive, timeout=START_TIMEOUT)
-        record = registry.read(key)
-        registry.remove(key)
+        try:
+            wait_until(
+                lambda: registry.read(key) is not None or not child.alive, timeout=START_TIMEOUT
+            )
+            record = registry.read(key)
+        except BaseException:
+            child.stop()
+            raise
+        finally:
+            registry.remove(key)
         if record is None or record.error:
             child.stop()
             said = record.error if record else f"it did not answer; its log is {log}"

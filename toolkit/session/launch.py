@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
+
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
@@ -13,7 +15,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
-from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
+from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry, ServerRecord
 from toolkit.session.session import Session
 
@@ -24,11 +26,11 @@ def launch(
     symbols: Sequence[str] | None = None,
     *,
     parameters: Parameters | Mapping[str, Any] | None = None,
-    capital: float = 10_000.0,
+    capital: float | None = None,
     costs: Costs | None = None,
     recording: str | Path | None = None,
-    seed: int = 7,
-    speed: str | float = "60x",
+    seed: int | None = None,
+    speed: str | float | None = None,
     isolation: Literal["thread", "process"] = "thread",
     port: int | None = None,
     dashboard: bool = False,
@@ -38,8 +40,11 @@ def launch(
 
     `isolation="thread"` runs them in a thread of this process; `"process"` in one of their own,
     which neither a busy nor a restarted kernel touches, and which a later `launch` on the same
-    port finds again. `recording` replays a file; otherwise the market is simulated from `seed`
-    at `speed` (market.pace). Raises ConfigError, also for a port that is taken, and DataError.
+    port finds again: what was tuned since stays, and arguments that ask for something else than
+    what runs are refused. `recording` replays a file (all its symbols by default); otherwise the
+    market is simulated from `seed`. `capital` in dollars, `speed` as in market.pace; defaults
+    in `session.options.LaunchOptions`. Raises ConfigError, also for a port that is taken, and
+    DataError.
     """
     if isolation not in ("thread", "process"):
         raise ConfigError(
@@ -47,26 +52,72 @@ def launch(
             field="isolation",
             allowed=["thread", "process"],
         )
-    options = LaunchOptions(
-        symbols=checked_symbols(DEFAULT_SYMBOLS if symbols is None else symbols),
-        parameters=parameters_from(parameters).to_dict(),
-        capital=checked_capital(capital),
-        costs=costs or Costs(),
-        recording=str(recording) if recording is not None else None,
-        seed=seed,
-        speed=str(speed),
-        dashboard=dashboard,
-    )
+    wanted: dict[str, Any] = {
+        "symbols": None if symbols is None else checked_symbols(symbols),
+        "parameters": None if parameters is None else parameters_from(parameters).to_dict(),
+        "capital": None if capital is None else checked_capital(capital),
+        "costs": costs,
+        "recording": None if recording is None else str(Path(recording).absolute()),
+        "seed": seed,
+        "speed": None if speed is None else str(speed),
+    }
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    return _launch(wanted, isolation=isolation, port=port, dashboard=dashboard, announce=announce)
+
+
+def _launch(
+    wanted: Mapping[str, Any],
+    *,
+    isolation: str,
+    port: int | None,
+    dashboard: bool,
+    announce: Announce,
+) -> Session:
     settings = Settings.load(port=port)
+    options = LaunchOptions(**wanted, dashboard=dashboard)
     loop = LoopThread("toolkit")
     try:
-        host, how = _host(options, settings, isolation=isolation, loop=loop)
-        session = _session(host.record, loop=loop, host=host)
+        found = ProcessHost.find(settings) if isolation == "process" else None
+        if found is not None:
+            _check_same(found.record, options, wanted)
+            session = _attach(found.record.url, found.record.token, loop=loop, host=found)
+        else:
+            session = _start(options, settings, isolation=isolation, loop=loop)
     except BaseException:
         loop.stop()
         raise
-    announce(_story(host.record, settings, how))
+    announce(_story(session, settings, "started" if found is None else "found again"))
     return session
+
+
+def _check_same(running: ServerRecord, options: LaunchOptions, wanted: Mapping[str, Any]) -> None:
+    asked = orjson.loads(orjson.dumps(options.to_dict()))
+    asked["symbols"] = sorted(options.symbols or ())
+    have = {**running.options, "symbols": sorted(running.symbols)}
+    different = [name for name in wanted if asked[name] != have.get(name)]
+    if different:
+        raise ConfigError(
+            f"a bot with other {', '.join(different)} runs on port {running.port} "
+            f"({', '.join(running.symbols)}); tk.connect() uses it as it is; or stop it first, "
+            "or launch with another port",
+            field=different[0],
+            allowed=have.get(different[0]),
+        )
+
+
+def _start(
+    options: LaunchOptions, settings: Settings, *, isolation: str, loop: LoopThread
+) -> Session:
+    host: Host
+    if isolation == "thread":
+        host = ThreadHost(options, settings, loop=loop)
+    else:
+        host = ProcessHost.launch(options, settings)
+    try:
+        return _attach(host.record.url, host.record.token, loop=loop, host=host)
+    except BaseException:
+        host.stop()
+        raise
 
 
 def connect(url: str | None = None, *, token: str | None = None) -> Session:
@@ -93,29 +144,10 @@ def connect(url: str | None = None, *, token: str | None = None) -> Session:
         raise
 
 
-def _host(
-    options: LaunchOptions, settings: Settings, *, isolation: str, loop: LoopThread
-) -> tuple[Host, str]:
-    if isolation == "thread":
-        return ThreadHost(options, settings, loop=loop), "started"
-    found = ProcessHost.find(settings)
-    if found is None:
-        return ProcessHost.launch(options, settings), "started"
-    running = found.record
-    if options.recording is None and set(running.symbols) != set(options.symbols):
-        raise ConfigError(
-            f"a bot with other symbols ({', '.join(running.symbols)}) runs on port {running.port}; "
-            "use tk.connect() for it, stop it first, or launch with another port",
-            field="symbols",
-            allowed=list(running.symbols),
-        )
-    return found, "found again"
-
-
-def _story(record: ServerRecord, settings: Settings, how: str) -> str:
-    names = ", ".join(record.symbols)
-    lines = [f"{how}: simulated broker, {names}, {_link(record.url, record.token)}"]
-    if record.isolation == "thread":
+def _story(session: Session, settings: Settings, how: str) -> str:
+    names = ", ".join(session.symbols)
+    lines = [f"{how}: simulated broker, {names}, {session.link}"]
+    if session.isolation == "thread":
         lines.append(
             "bot and server share this kernel; for a real account use isolation='process', "
             "which a busy or restarted kernel cannot touch"
@@ -123,14 +155,6 @@ def _story(record: ServerRecord, settings: Settings, how: str) -> str:
     if settings.has_alpaca_keys:
         lines.append("Alpaca keys are set but not used: this version trades simulated markets only")
     return "\n".join(lines)
-
-
-def _session(record: ServerRecord, *, loop: LoopThread, host: Host) -> Session:
-    try:
-        return _attach(record.url, record.token, loop=loop, host=host)
-    except BaseException:
-        host.stop()
-        raise
 
 
 def _attach(url: str, token: str, *, loop: LoopThread, host: Host | None) -> Session:
@@ -151,8 +175,15 @@ def _link(url: str, token: str) -> str:
 
 
 def _record(records: Sequence[ServerRecord], url: str | None) -> ServerRecord | None:
+    if url is None and len(records) > 1:
+        urls = [record.url for record in records]
+        raise ConfigError(
+            f"several servers of yours run here: {', '.join(urls)}; give the url of one",
+            field="url",
+            allowed=urls,
+        )
     if url is None:
-        return records[-1] if records else None
+        return records[0] if records else None
     same = [
         r for r in records if r.url.rstrip("/") == url.rstrip("/").replace("localhost", "127.0.0.1")
     ]

@@ -16,12 +16,13 @@ DEFAULT_SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
 class LaunchOptions:
     """Market, money and strategy of one bot.
 
-    `recording` is a file to replay; without one the market is simulated from `seed`. `speed` is
-    as in `market.pace`: `60` or `60x` times real time, `60/s` bars a second, or `max`. `capital`
-    in dollars, `timeframe` in seconds.
+    `recording` is a file to replay; without one the market is simulated from `seed`. `symbols`
+    None are all of the recording, or a few of the simulated market. `speed` is as in
+    `market.pace`: `60` or `60x` times real time, `60/s` bars a second, or `max`. `capital` in
+    dollars, `timeframe` in seconds.
     """
 
-    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    symbols: tuple[str, ...] | None = None
     parameters: Mapping[str, Value] = field(default_factory=lambda: Parameters().to_dict())
     capital: float = 10_000.0
     costs: Costs = field(default_factory=Costs)
@@ -39,6 +40,6 @@ class LaunchOptions:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
         data = dict(values)
-        data["symbols"] = tuple(data["symbols"])
+        data["symbols"] = tuple(data["symbols"]) if data["symbols"] else None
         data["costs"] = Costs(**data["costs"])
         return cls(**data)

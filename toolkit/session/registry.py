@@ -6,7 +6,7 @@ That is how a restarted kernel finds its bot again, and how `tk.connect()` needs
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from toolkit.runtime import ChildProcess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRecord:
-    """A running server: `ready` once it answers, `error` when it could not start."""
+    """A running server: `ready` once it answers, `error` when it could not start.
+
+    `options` are those it was launched with, as `LaunchOptions.to_dict` gives them.
+    """
 
     port: int
     pid: int
@@ -26,6 +29,7 @@ class ServerRecord:
     isolation: str
     started: float
     symbols: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
     ready: bool = True
     error: str = ""
 
@@ -67,10 +71,16 @@ class Registry:
         """Forget a record."""
         self.path(key).unlink(missing_ok=True)
 
+    def remove_own(self, record: ServerRecord) -> None:
+        """Forget a record unless another process has taken its port since."""
+        found = self.read(str(record.port))
+        if found and (found.pid, found.started) == (record.pid, record.started):
+            self.remove(str(record.port))
+
     def running(self) -> list[ServerRecord]:
         """Return the servers that run now; records of dead ones are removed."""
         records = []
-        for path in sorted(self._directory.glob("*.json")):
+        for path in sorted(self._directory.glob("[0-9]*.json")):
             record = self.read(path.stem)
             if record is None or not record.alive:
                 path.unlink(missing_ok=True)

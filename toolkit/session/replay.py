@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayResult:
-    """What the bot did on a recording; `seconds` is the wall time of the run."""
+    """What the bot did on a recording; `seconds` is the wall time of the run.
+
+    `interrupted` says that it was stopped (Ctrl-C) before the recording's end.
+    """
 
     options: LaunchOptions
     symbols: tuple[str, ...]
@@ -28,6 +33,7 @@ class ReplayResult:
     round_trips: tuple[RoundTrip, ...]
     open_positions: int
     seconds: float
+    interrupted: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; `trades` as `toolkit backtest` prints them."""
@@ -39,6 +45,7 @@ class ReplayResult:
             "parameters": dict(self.options.parameters),
             "trades": [trade_dict(trip) for trip in self.round_trips],
             "open_positions": self.open_positions,
+            "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
         }
 
@@ -57,10 +64,25 @@ async def replay(options: LaunchOptions, *, progress: Progress | None = None) ->
             report(bot, progress)
 
     bot = build_bot(options, publish=publish)
-    await bot.run()
+    with absorbing_cancellation() as cut:
+        await bot.run()
     if progress is not None:
         report(bot, progress)
-    return result_of(bot, options, collect, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return result_of(bot, options, collect, seconds=seconds, interrupted=cut.is_set())
+
+
+@contextmanager
+def absorbing_cancellation() -> Iterator[asyncio.Event]:
+    """Go on after a Ctrl-C that cancelled the block; the event tells that it did."""
+    cut = asyncio.Event()
+    try:
+        yield cut
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        cut.set()
 
 
 def report(bot: Bot, progress: Progress) -> None:
@@ -69,10 +91,10 @@ def report(bot: Bot, progress: Progress) -> None:
 
 
 def result_of(
-    bot: Bot, options: LaunchOptions, collected: RoundTrips, *, seconds: float
+    bot: Bot, options: LaunchOptions, collected: RoundTrips, *, seconds: float, interrupted: bool
 ) -> ReplayResult:
-    """Sum up a bot whose recording has ended; raises ToolkitError when it stopped early."""
-    if bot.state is not BotState.FINISHED:
+    """Sum up a bot whose recording has ended; raises ToolkitError when it failed before."""
+    if bot.state is not BotState.FINISHED and not interrupted:
         raise ToolkitError(f"the replay did not end well: {bot.health().reason}")
     return ReplayResult(
         options=options,
@@ -81,4 +103,5 @@ def result_of(
         round_trips=tuple(collected.items),
         open_positions=len(bot.engine.portfolio.holdings),
         seconds=seconds,
+        interrupted=interrupted,
     )

@@ -80,6 +80,7 @@ class Service:
             isolation=isolation,
             started=process_started(),
             symbols=tuple(self.bot.symbols),
+            options=self._options.to_dict(),
         )
 
     async def _run_bot(self) -> None:

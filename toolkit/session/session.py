@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from toolkit.core.inputs import parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
@@ -46,8 +45,13 @@ class Session:
 
     @property
     def link(self) -> str:
-        """Address of the dashboard with its token, for your own browser."""
+        """Address with token for your own browser: the dashboard, where one was launched."""
         return self._link
+
+    @property
+    def isolation(self) -> str:
+        """Where the bot runs: thread, process, or connected when it was started elsewhere."""
+        return self._host.record.isolation if self._host else "connected"
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -78,23 +82,41 @@ class Session:
         """
         return self.client.set_parameters({**(changes or {}), **named})
 
-    def apply(self, choice: Any, *, confirm: Confirm = ask) -> dict[str, Any] | None:
-        """Put chosen parameters in force: Parameters, a mapping, or a sweep's `best()`.
+    def apply(
+        self, choice: Parameters | Mapping[str, Any], *, confirm: Confirm = ask
+    ) -> dict[str, Any] | None:
+        """Put chosen parameters in force: all of Parameters, or the named ones of a mapping.
 
-        A choice whose out-of-sample results do not support it is applied only when `confirm`
-        agrees; returns the bot's confirmation, or None when it was declined.
+        A sweep's `best()` that its data does not support, or that was found with other values of
+        what was not swept than the bot has now, is applied only when `confirm` agrees to the
+        listed changes. Returns the bot's confirmation, or None when it was declined.
         """
-        verdict = getattr(choice, "verdict", None)
-        parameters = getattr(choice, "parameters", choice)
-        if verdict is not None and not verdict.supported:
-            reasons = "; ".join(verdict.reasons)
-            if not confirm(f"Not supported out of sample: {reasons}. Apply all the same?"):
-                return None
-        return self.client.set_parameters(parameters_from(parameters).to_dict())
+        if not isinstance(choice, (Parameters, Mapping)) or not choice:
+            raise ConfigError(
+                f"apply takes Parameters or a mapping of names and values, not {choice!r}",
+                field="choice",
+                allowed="Parameters, {name: value}",
+            )
+        now = self.parameters
+        new = choice if isinstance(choice, Parameters) else now.replace(choice)
+        doubts = _doubts(choice, now)
+        if doubts and not confirm(f"{' '.join(doubts)} {_changes(now, new)} Apply all the same?"):
+            return None
+        return self.client.set_parameters(new.to_dict())
 
-    def frame(self, stream: str, symbol: str | None = None, *, limit: int = 2000) -> LiveFrame:
-        """Return a DataFrame of the last `limit` messages that keeps growing."""
-        return self.client.frame(stream, symbol, limit=limit)
+    def frame(
+        self,
+        stream: str,
+        symbol: str | None = None,
+        *,
+        kind: str | None = None,
+        limit: int = 2000,
+    ) -> LiveFrame:
+        """Return a DataFrame of the last `limit` messages that keeps growing.
+
+        Of market_data it shows bars, unless `kind` says `quote` or `trade`.
+        """
+        return self.client.frame(stream, symbol, kind=kind, limit=limit)
 
     def history(self, symbol: str, limit: int = 500) -> dict[str, Any]:
         """Return the last bars with their indicators, and the fills, of a symbol."""
@@ -110,7 +132,7 @@ class Session:
         return status
 
     def pause(self) -> dict[str, Any]:
-        """Take no new entries; exits go on."""
+        """Take no new entries and take back those that wait; exits go on."""
         status: dict[str, Any] = self.client.command("stop")
         return status
 
@@ -120,7 +142,10 @@ class Session:
         return status
 
     def flatten(self) -> dict[str, Any]:
-        """Close all positions at their next bar."""
+        """Close all positions at their next bar and take back entries that wait.
+
+        Returns the ids of orders sent, refused and cancelled.
+        """
         result: dict[str, Any] = self.client.command("flatten")
         return result
 
@@ -205,8 +230,27 @@ class Session:
         names = html.escape(", ".join(self.symbols))
         return (
             f"<b>{html.escape(self.state)}</b> · {names} · "
-            f'<a href="{link}" target="_blank">open the dashboard</a>'
+            f'<a href="{link}" target="_blank">open in the browser</a>'
         )
+
+
+def _doubts(choice: Any, now: Parameters) -> list[str]:
+    verdict = getattr(choice, "verdict", None)
+    if verdict is None:
+        return []
+    doubts = []
+    if not verdict.supported:
+        doubts.append(f"The sweep does not support this set: {'; '.join(verdict.reasons)}.")
+    others = [name for name in now.difference(choice) if name not in choice.swept]
+    if others:
+        doubts.append(f"It was found with other values of {', '.join(others)}.")
+    return doubts
+
+
+def _changes(now: Parameters, new: Parameters) -> str:
+    changed = now.difference(new)
+    listed = ", ".join(f"{name} {old} to {after}" for name, (old, after) in changed.items())
+    return f"This changes {listed}." if listed else "This changes nothing."
 
 
 def _at_exit(session: Session) -> Callable[[], None]:

@@ -39,11 +39,12 @@ def bars(
 
     Columns timestamp (UTC), symbol, open, high, low, close, volume; quotes and trades of a file
     are built into bars. `timeframe` is `5Sec`, `1Min`, `1Hour` and so on, by default the file's
-    own or one minute; `start` and `end` (excluded) are UTC; without `end`, `count` bars of each
-    symbol, by default 1000. `frame.attrs["source"]` says where they come from. Raises ConfigError
-    and DataError.
+    own or one minute; `start` and `end` (excluded) are UTC; `count` bars of each symbol at most,
+    by default 1000 of the simulated market unless `end` is given. `frame.attrs["source"]` says
+    where they come from. Raises ConfigError and DataError.
     """
     first, last = _moment(start, "start"), _moment(end, "end")
+    _check_span(first, last, count)
     path = _path(symbols)
     if path is not None:
         from toolkit.market.tables import bars_of, read_table
@@ -111,6 +112,19 @@ def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:
     from toolkit.views.charts.runs import heatmap_figure
 
     return Picture(heatmap_figure(table.frame, x, y, value))
+
+
+def _check_span(start: datetime | None, end: datetime | None, count: int | None) -> None:
+    if count is not None and not (isinstance(count, int) and count >= 1):
+        raise ConfigError(
+            f"count is {count!r}; allowed: whole numbers from 1", field="count", allowed="from 1"
+        )
+    if start is not None and end is not None and start >= end:
+        raise ConfigError(
+            f"start is {start.isoformat()}, which is not before end, {end.isoformat()}",
+            field="start",
+            allowed="times before end",
+        )
 
 
 def _path(symbols: object) -> Path | None:
