@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from tests.bot.scripted import scripted_bot
 from tests.core.markets import bar, random_bars
 from toolkit.bot.events import BotState, Health, ParametersChanged, Performance, Problem
+from toolkit.bot.ledger import KEPT_ORDERS, Ledger
 from toolkit.broker.simulated import SimulatedBroker
 from toolkit.core.costs import Costs
 from toolkit.core.engine import Engine
@@ -20,9 +22,12 @@ from toolkit.core.types import (
     Fill,
     Order,
     OrderStatus,
+    OrderType,
     Position,
     Quote,
+    Reason,
     RoundTrip,
+    Side,
     Signal,
 )
 from toolkit.errors import ConfigError, DataError, OrderRejected, UnknownOrderState
@@ -172,6 +177,35 @@ async def test_a_market_that_fails_ends_the_bot_with_its_reason():
     with pytest.raises(DataError):
         await bot.run()
     assert (bot.state, bot.health().reason) == (BotState.FAILED, "the line is dead")
+
+
+async def test_newcomers_can_ask_for_the_latest_states_of_the_last_orders():
+    bot, events = scripted_bot(BARS)
+    await bot.run()
+    latest = {order.id: order for order in of(Order, events)}
+    assert len(of(Order, events)) > len(latest) > 2
+    assert await bot.command("get_orders", {}, who="ada") == {"orders": list(latest.values())}
+
+
+def test_the_memory_of_orders_is_bounded():
+    ledger, moment = Ledger(), BARS[0].timestamp
+    order = Order(
+        id="0",
+        client_order_id="c0",
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        order_type=OrderType.MARKET,
+        status=OrderStatus.ACCEPTED,
+        reason=Reason.ENTRY,
+        submitted_at=moment,
+        updated_at=moment,
+    )
+    for number in range(KEPT_ORDERS + 5):
+        ledger.record(replace(order, id=str(number)))
+    ledger.record(replace(order, id="5", status=OrderStatus.FILLED))
+    assert len(ledger.orders()) == KEPT_ORDERS
+    assert (ledger.orders()[0].id, ledger.orders()[0].status) == ("5", OrderStatus.FILLED)
 
 
 async def test_flatten_closes_at_the_next_open():

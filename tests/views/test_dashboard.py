@@ -29,9 +29,10 @@ class Bot:
         self.state, self.role = "connected", "trade"
         self.parameters = Parameters()
         self.closed_trades: list[dict] = []
+        self.known_orders: list[dict] = []
         self.commands: list[str] = []
         self.failure: Exception | None = None
-        self.during_trades = lambda: None
+        self.during_trades = self.during_orders = lambda: None
         self.handlers: dict[str, list] = {}
         self.subscriptions: list[Any] = []
 
@@ -56,9 +57,13 @@ class Bot:
         return list(self.closed_trades)
 
     def command(self, name, /, **_args):
+        if name == "get_orders":
+            self.during_orders()
+            return {"orders": list(self.known_orders)}
         self.commands.append(name)
         if self.failure:
             raise self.failure
+        return {}
 
     @property
     def listening(self):
@@ -104,6 +109,20 @@ def test_orders_are_kept_by_id_newest_first_and_bounded(bot, desk):
     orders = desk.snapshot().orders
     assert len(orders) == MAX_ROWS
     assert (orders[0]["id"], orders[0]["status"]) == ("204", "filled")
+
+
+def order(name, status, minute):
+    updated = f"2026-01-05T15:0{minute}:00Z"
+    return {"kind": "order", "id": name, "status": status, "updated_at": updated}
+
+
+def test_orders_of_before_the_dashboard_are_loaded_and_newer_states_win(bot, desk):
+    bot.known_orders = [order("1", "filled", 1), order("2", "accepted", 2)]
+    news = [order("1", "accepted", 0), order("2", "filled", 3), order("3", "accepted", 4)]
+    bot.during_orders = lambda: [bot.send("stream_orders", one) for one in news]
+    bot.send("connected")
+    shown = [(o["id"], o["status"]) for o in desk.snapshot().orders]
+    assert shown == [("3", "accepted"), ("2", "filled"), ("1", "filled")]
 
 
 def test_a_trade_that_closes_while_trades_are_loaded_is_neither_lost_nor_doubled(bot, desk):

@@ -49,6 +49,7 @@ class Commands:
             "get_status": self._get_status,
             "get_history": self._get_history,
             "get_trades": self._get_trades,
+            "get_orders": self._get_orders,
             "start": self._start,
             "stop": self._stop,
             "flatten": self._flatten,
@@ -105,6 +106,9 @@ class Commands:
 
     async def _get_trades(self, _args: Mapping[str, Any], _who: str) -> Any:
         return {"trades": [trade_dict(trip) for trip in self._bot.ledger.round_trips()]}
+
+    async def _get_orders(self, _args: Mapping[str, Any], _who: str) -> Any:
+        return {"orders": list(self._bot.ledger.orders())}
 
     async def _start(self, _args: Mapping[str, Any], _who: str) -> Any:
         if self._bot.state is BotState.PAUSED:

@@ -1,4 +1,4 @@
-"""What the bot remembers to tell newcomers: last events, fills, round trips, running totals."""
+"""What the bot remembers to tell newcomers: last events, orders, fills, round trips, totals."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 
 from toolkit.bot.events import Event, Performance
-from toolkit.core.types import ZERO, Account, Bar, Fill, Quote, RoundTrip
+from toolkit.core.types import ZERO, Account, Bar, Fill, Order, Quote, RoundTrip
 
 KEPT = 10_000
+KEPT_ORDERS = 500
 
 
 class Ledger:
-    """Bounded memory of one bot; newest `KEPT` fills and round trips."""
+    """Bounded memory of one bot: newest `KEPT` fills and round trips, `KEPT_ORDERS` orders."""
 
     def __init__(self) -> None:
         self._fills: deque[Fill] = deque(maxlen=KEPT)
         self._trips: deque[RoundTrip] = deque(maxlen=KEPT)
+        self._orders: dict[str, Order] = {}
         self._quotes: dict[str, Quote] = {}
         self._forming: dict[str, Bar] = {}
         self._account: Account | None = None
@@ -30,6 +32,8 @@ class Ledger:
     def record(self, event: Event) -> None:
         """Remember what matters of a published event."""
         match event:
+            case Order():
+                self._remember(event)
             case Fill():
                 self._fills.append(event)
             case RoundTrip():
@@ -45,6 +49,11 @@ class Ledger:
                 self._account = event
                 self._mark(event.equity)
 
+    def _remember(self, order: Order) -> None:
+        self._orders[order.id] = order
+        if len(self._orders) > KEPT_ORDERS:
+            del self._orders[next(iter(self._orders))]
+
     def _mark(self, equity: Decimal) -> None:
         self._peak = max(self._peak, equity)
         if self._peak > 0:
@@ -59,6 +68,10 @@ class Ledger:
     def fills(self, symbol: str) -> list[Fill]:
         """Fills of one symbol, oldest first."""
         return [fill for fill in self._fills if fill.symbol == symbol]
+
+    def orders(self) -> Sequence[Order]:
+        """Latest states of the orders, oldest order first."""
+        return tuple(self._orders.values())
 
     def round_trips(self) -> Sequence[RoundTrip]:
         """Round trips in the order in which they closed."""

@@ -72,6 +72,7 @@ COMMAND_ROLES: Mapping[str, Role] = {
     "get_status": Role.VIEW,
     "get_history": Role.VIEW,
     "get_trades": Role.VIEW,
+    "get_orders": Role.VIEW,
     "set_parameters": Role.TUNE,
     "start": Role.TRADE,
     "stop": Role.TRADE,

@@ -82,7 +82,7 @@ class Desk:
         return self._version
 
     def start(self) -> None:
-        """Subscribe and load the trades so far; raises ToolkitError."""
+        """Subscribe and load the orders and trades so far; raises ToolkitError."""
         handlers: dict[str, Callable[[Data], None]] = {
             "stream_positions": self._on_position,
             "stream_orders": self._on_order,
@@ -100,6 +100,7 @@ class Desk:
     def _load(self) -> None:
         self._client.subscribe([str(stream) for stream in STREAMS])
         self._client.ask_parameters()
+        self._load_orders()
         self._load_trades()
 
     def close(self) -> None:
@@ -124,6 +125,16 @@ class Desk:
                 connection=connection,
                 heartbeat_age=None if beat is None else self._clock() - beat,
             )
+
+    def _load_orders(self) -> None:
+        orders = {order["id"]: order for order in self._client.orders()}
+        with self._lock:
+            for name, order in self._orders.items():
+                # The answer may be older than what came while it was on its way.
+                if name not in orders or order["updated_at"] >= orders[name]["updated_at"]:
+                    orders[name] = order
+            self._orders = dict(list(orders.items())[-MAX_ROWS:])
+            self._version += 1
 
     def _load_trades(self) -> None:
         loaded = self._client.trades()

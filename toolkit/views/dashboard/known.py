@@ -81,6 +81,11 @@ class KnownClient:
         """Return the round trips so far. May block."""
         return self._client.trades()
 
+    def orders(self) -> list[Data]:
+        """Return the latest states of the last orders, oldest order first. May block."""
+        orders: list[Data] = self._client.command("get_orders")["orders"]
+        return orders
+
     def command(self, name: str, /, **args: Any) -> Any:
         """Have the bot carry out a command. May block."""
         return self._client.command(name, **args)
