@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,12 +178,30 @@ def test_the_lowest_may_be_the_best():
     assert framed(plot) == ("9", "35")
 
 
-def test_runs_that_share_a_cell_show_their_median():
+def test_runs_that_share_a_cell_show_their_mean():
     table = pd.concat([sweep(), sweep().assign(sharpe=99.0), sweep().assign(sharpe=-1.0)])
     plot = heatmap_figure(table, "ema.ema_period", "stoch_rsi.lower_band", "sharpe")
     cells = plot.select_one({"name": "cells"}).data_source.data
-    assert max(cells["value"]) == pytest.approx(1.7)
-    assert "(median of 3 runs a cell)" in plot.title.text
+    assert max(cells["value"]) == pytest.approx((1.7 + 99.0 - 1.0) / 3)
+    assert "(mean of 3 runs a cell)" in plot.title.text
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_an_infinite_value_is_the_best_and_leaves_the_colours_of_the_others(everywhere):
+    table = sweep()
+    table.loc[table.index if everywhere else [2], "sharpe"] = math.inf
+    plot = heatmap_figure(table, "ema.ema_period", "stoch_rsi.lower_band", "sharpe")
+    drawn = plot.select_one({"name": "cells"})
+    cells, colours = drawn.data_source.data, drawn.glyph.fill_color.transform
+    assert np.isfinite([colours.low, colours.high, *cells["shade"]]).all()
+    assert colours.high > colours.low
+    top = cells["value"].index(math.inf)
+    assert cells["shade"][top] == colours.high
+    assert cells["shown"][top] == "∞"
+    assert "highest ∞ (no losing trade) at" in plot.title.text
+    if not everywhere:
+        assert framed(plot) == ("12", "20")
+        assert colours.high == pytest.approx(1.7)
 
 
 def test_a_heatmap_without_numbers_or_with_an_unknown_column_is_refused():

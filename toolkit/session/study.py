@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_symbols
@@ -108,10 +108,12 @@ def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
 
 
 def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:
+    from toolkit.research.table import LOWER_IS_BETTER
     from toolkit.views.charts.picture import Picture
     from toolkit.views.charts.runs import heatmap_figure
 
-    return Picture(heatmap_figure(table.frame, x, y, value))
+    best: Literal["highest", "lowest"] = "lowest" if value in LOWER_IS_BETTER else "highest"
+    return Picture(heatmap_figure(table.frame, x, y, value, best=best))
 
 
 def _check_span(start: datetime | None, end: datetime | None, count: int | None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from toolkit.errors import ConfigError
 from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, role
@@ -22,23 +25,24 @@ def heatmap_figure(
 ) -> Any:
     """Return a heatmap of `value` over two columns of a sweep, the best cell framed.
 
-    Where several rows share a cell it shows their median, and the title says so. Raises
-    ConfigError for an unknown column or where no value is a number.
+    Where several rows share a cell it shows their mean, and the title says so; an
+    infinite mean has the top colour. Raises ConfigError for an unknown column or where no value
+    is a number.
     """
     require_columns("table", table, (x, y, value))
     known = table[table[value].notna()]
     if known.empty:
         raise ConfigError(f"no value of {value} is a number", field=value, allowed="numbers")
-    cells = known.groupby([x, y], sort=True)[value].agg(["median", "size"]).reset_index()
-    medians = cells["median"].to_numpy()
-    chosen = int(medians.argmax() if best == "highest" else medians.argmin())
+    cells = known.groupby([x, y], sort=True)[value].agg(["mean", "size"]).reset_index()
+    means = cells["mean"].to_numpy()
+    chosen = int(means.argmax() if best == "highest" else means.argmin())
     plot = _heatmap(cells, x, y, theme, best=chosen)
     top = cells.iloc[chosen]
     shared = int(cells["size"].max())
     plot.title.text = (
-        f"{_words(value)}: {best} {_compact(top['median'])} at "
+        f"{_words(value)}: {best} {_best_value(top['mean'])} at "
         f"{_words(x)} {_compact(top[x])}, {_words(y)} {_compact(top[y])}"
-        + (f" (median of {shared} runs a cell)" if shared > 1 else "")
+        + (f" (mean of {shared} runs a cell)" if shared > 1 else "")
     )
     apply_theme(plot, theme)
     return plot
@@ -58,19 +62,22 @@ def require_columns(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) ->
 def _heatmap(cells: pd.DataFrame, x: str, y: str, theme: Theme, *, best: int) -> Any:
     from bokeh.models import ColorBar, HoverTool
 
-    plot, colours = _grid(cells, x, y), _colours(cells["median"], theme)
+    plot, colours = _grid(cells, x, y), _colours(cells["mean"], theme)
+    means = cells["mean"]
     data = {
         "x": [_compact(v) for v in cells[x]],
         "y": [_compact(v) for v in cells[y]],
-        "value": cells["median"].tolist(),
+        "value": means.tolist(),
+        "shade": means.clip(colours.low, colours.high).tolist(),
+        "shown": [_exact(v) for v in means],
         "runs": cells["size"].tolist(),
     }
-    colour = {"field": "value", "transform": colours}
+    colour = {"field": "shade", "transform": colours}
     drawn = plot.rect("x", "y", 1, 1, source=data, fill_color=colour, line_color=None, name="cells")
     tooltips = [
         (_words(x), "@x"),
         (_words(y), "@y"),
-        ("value", "@value{0.0000}"),
+        ("value", "@shown"),
         ("runs", "@runs"),
     ]
     plot.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips))
@@ -110,7 +117,8 @@ def _grid(cells: pd.DataFrame, x: str, y: str) -> Any:
 def _colours(values: pd.Series[float], theme: Theme) -> Any:
     from bokeh.models import LinearColorMapper
 
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     # One value only: any colour will do, but a mapper needs a range.
     return LinearColorMapper(
         palette=_gradient(theme.sequential), low=low, high=high if high > low else low + 1.0
@@ -135,6 +143,15 @@ def _words(name: str) -> str:
     group, _, short = name.rpartition(".")
     shown = short if short.startswith(group) else f"{group} {short}"
     return shown.replace("_", " ")
+
+
+def _best_value(value: float) -> str:
+    # A profit factor divides by the losses.
+    return "∞ (no losing trade)" if math.isinf(value) else _compact(value)
+
+
+def _exact(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.4f}"
 
 
 def _compact(value: Any) -> str:
