@@ -104,6 +104,7 @@ class Service:
                 "TOOLKIT_URL": self.server.url,
                 "TOOLKIT_TOKEN": self.server.token,
                 "TOOLKIT_DASHBOARD_PORT": str(port),
+                "TOOLKIT_PARENT": str(os.getpid()),
             },
         )
         self._dashboard_url = f"http://127.0.0.1:{port}"

@@ -14,7 +14,7 @@ from toolkit.streaming.wire import dashboard_key
 from toolkit.views.dashboard.desk import Desk
 from toolkit.views.dashboard.known import BotClient, KnownClient
 from toolkit.views.dashboard.live_view import LiveView
-from toolkit.views.dashboard.serving import Ready, connected_client, serve_page
+from toolkit.views.dashboard.serving import Ready, connected_client, end_with_parent, serve_page
 from toolkit.views.feed import ChartFeed
 
 log = logging.getLogger(__name__)
@@ -110,14 +110,24 @@ def serve(
     port: int,
     address: str = "127.0.0.1",
     on_ready: Ready | None = None,
+    parent: int | None = None,
 ) -> None:
     """Connect to the server at `url` and serve its dashboard at `/`; blocks until SIGINT, SIGTERM.
 
+    With a `parent`, the id of the process that started this one, it ends soon after that.
     Raises ConfigError for a taken port, AuthError for a wrong token, NotConnected where nothing
     answers, and later when the server is gone and does not come back.
     """
 
     async def run() -> None:
+        watch = None if parent is None else asyncio.create_task(end_with_parent(parent))
+        try:
+            await attend()
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+    async def attend() -> None:
         async with connected_client(url, token) as (client, lost):
             dashboard = Dashboard(client)
             try:
@@ -148,7 +158,7 @@ def main() -> int:
                 field="TOOLKIT_DASHBOARD_PORT",
                 allowed="0 to 65535",
             )
-        serve(url=url, token=token, port=int(port), on_ready=_announce)
+        serve(url=url, token=token, port=int(port), on_ready=_announce, parent=_parent())
     except ToolkitError as error:
         sys.stderr.write(f"{error.message}\n")
         return 2
@@ -160,6 +170,12 @@ def _setting(name: str) -> str:
     if not value:
         raise ConfigError(f"{name} is not set; it names the server's address and token", field=name)
     return value
+
+
+def _parent() -> int | None:
+    # Elsewhere a process keeps the id of a parent that has ended.
+    value = os.environ.get("TOOLKIT_PARENT", "")
+    return int(value) if value.isdecimal() and os.name == "posix" else None
 
 
 def _announce(address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
 import socket
@@ -120,6 +121,22 @@ def _guarded(key: str | None, *, port: int) -> dict[str, Any]:
     provider = doors(key, cookie=cookie)
     excluded = {"exclude_headers": [DASHBOARD_KEY_HEADER, "Cookie"], "exclude_cookies": [cookie]}
     return {"auth_provider": provider, **excluded}
+
+
+async def end_with_parent(
+    parent: int,
+    *,
+    getppid: Callable[[], int] = os.getppid,
+    end: Callable[[], None] = lambda: signal.raise_signal(signal.SIGTERM),
+    interval: float = 1.0,
+) -> None:
+    """Wait until the process `parent` is no longer ours, then `end`, by default as SIGTERM does.
+
+    Looks every `interval` seconds.
+    """
+    while getppid() == parent:  # noqa: ASYNC110  no event tells of it
+        await asyncio.sleep(interval)
+    end()
 
 
 async def _first_of(*events: asyncio.Event | None) -> None:
