@@ -45,12 +45,22 @@ class Overfitting:
     @property
     def sentence(self) -> str:
         """The result in plain words."""
+        tried = _count(self.trials, "trial")
         if math.isnan(self.sharpe):
-            return f"No evidence: after {self.trials} trials the chosen set has no returns."
+            return f"No evidence: after {tried} the chosen set has no returns."
         what = f"its Sharpe ratio is {self.sharpe:.2f}"
-        luck = f"luck alone would give about {self.sharpe_by_luck:.2f} in {self.trials} trials"
-        sure = f"skill is {self.deflated_sharpe:.0%} probable"
-        return f"{what[0].upper()}{what[1:]}; {luck}; {sure}."
+        luck = f"luck alone would give about {self.sharpe_by_luck:.2f} in {tried}"
+        sure = f"skill is {_percent(self.deflated_sharpe)} probable"
+        return f"{what[0].upper()}{what[1:]}; {luck}; {self._splits}; {sure}."
+
+    @property
+    def _splits(self) -> str:
+        if math.isnan(self.pbo):
+            return "too little data to try the best set of one half of time in the other"
+        return (
+            "the best set of one half of time was among the worse half of all sets"
+            f" in the other in {_percent(self.pbo)} of the splits"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +101,49 @@ def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> V
     """Weigh the evidence: any reason against a set means that it is not supported."""
     o, against = overfitting, []
     if trades < MIN_TRADES:
-        against.append(f"only {trades} trades, and fewer than {MIN_TRADES} say little")
+        against.append(f"only {_count(trades, 'trade')}, and fewer than {MIN_TRADES} say little")
     if not o.deflated_sharpe >= CONFIDENCE:
-        against.append(
-            f"after {o.trials} trials skill is {o.deflated_sharpe:.0%} probable,"
-            f" and {CONFIDENCE:.0%} is the least"
-        )
+        against.append(_doubt(o))
     if not o.out_of_sample.sharpe > 0.0:
-        against.append("the set that was best in the first two thirds earned nothing in the last")
-    if o.loss_probability > MAX_LOSS_PROBABILITY:
-        against.append(
-            f"what is best in one half of time loses in the other {o.loss_probability:.0%} of times"
-        )
+        against.append(_last_third(o.out_of_sample.sharpe))
+    if not o.loss_probability <= MAX_LOSS_PROBABILITY:
+        against.append(_other_half(o.loss_probability))
     return Verdict(
         parameters=parameters,
         supported=not against,
         reasons=tuple(against) or (o.sentence,),
         overfitting=o,
     )
+
+
+def _doubt(o: Overfitting) -> str:
+    if math.isnan(o.deflated_sharpe):
+        return "too little data to tell skill from luck"
+    return (
+        f"after {_count(o.trials, 'trial')} skill is {_percent(o.deflated_sharpe)} probable,"
+        f" and {_percent(CONFIDENCE)} is the least"
+    )
+
+
+def _last_third(sharpe: float) -> str:
+    chosen = "the set that was best in the first two thirds"
+    if math.isnan(sharpe):
+        return f"too little data to tell whether {chosen} earns anything in the last"
+    return f"{chosen} {'lost' if sharpe < 0.0 else 'earned nothing'} in the last"
+
+
+def _other_half(loss_probability: float) -> str:
+    if math.isnan(loss_probability):
+        return "too little data to tell whether what is best in one half of time loses in the other"
+    return (
+        "what is best in one half of time loses in the other"
+        f" in {_percent(loss_probability)} of the splits"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction * 100:.0f} %"
