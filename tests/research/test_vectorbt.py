@@ -49,6 +49,10 @@ def test_the_portfolio_of_a_run_without_trades_stands_still() -> None:
     run = backtest(noise(1, bars=20))
     assert run.portfolio.total_return() == 0.0
     assert len(run.portfolio.orders.records) == 0
+    stats = run.portfolio.stats()
+    assert stats[["Sharpe Ratio", "Sortino Ratio", "Omega Ratio"]].isna().all()
+    assert stats["End Value"] == 10_000.0
+    assert stats["Period"] == pd.Timedelta(minutes=20)
 
 
 def test_the_portfolio_draws_itself() -> None:

@@ -36,6 +36,14 @@ class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
         """Return the accessor of returns, with the trading year unless another is given."""
         return super().get_returns_acc(year_freq=year_freq or self._year, **options)
 
+    def stats(self, *names: Any, **options: Any) -> Any:
+        """Return vectorbt's statistics; a run without any order has no ratios, they are NaN."""
+        found = super().stats(*names, **options)
+        if len(self.orders.records) or not isinstance(found, pd.Series):
+            return found
+        values = [np.nan if _infinite(value) else value for value in found]
+        return pd.Series(values, index=found.index, name=found.name, dtype=found.dtype)
+
     def _with_year(self, defaults: dict[str, Any]) -> dict[str, Any]:
         return {**defaults, "settings": {**defaults["settings"], "year_freq": self._year}}
 
@@ -58,6 +66,10 @@ def portfolio_of(tape: Tape, outcome: Outcome, *, capital: float) -> RunPortfoli
         np.array([capital]),
         len(symbols) > 1,
     )
+
+
+def _infinite(value: object) -> bool:
+    return isinstance(value, float) and bool(np.isinf(value))
 
 
 def rows(tape: Tape) -> Ints:

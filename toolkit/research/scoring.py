@@ -27,6 +27,7 @@ METRICS = (
     "net_profit",
     "fees",
 )
+"""Exposure is the share of timestamps with a holding; an exit's bar and open positions count."""
 
 
 class Moments(NamedTuple):
