@@ -102,14 +102,14 @@ def test_no_file_holds_an_index_address_or_a_path_of_a_machine():
     names = subprocess.run(
         [git, "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.splitlines()
-    own = Path(__file__).relative_to(ROOT).as_posix()
+    # Spelt with brackets so that this file is held to it too.
     bad = re.compile(
-        r"(?<![\w.])/(?:work|root|home/\w+)/|index-url|registry\.npmjs|pypi\.org/simple"
+        r"(?<![\w.])/(?:work|root|home/\w+)/|index[-]url|registry[.]npmjs|pypi[.]org/simple"
     )
     found = []
     for name in names:
         path = ROOT / name
-        if name == own or not path.is_file() or path.stat().st_size > 2_000_000:
+        if not path.is_file() or path.stat().st_size > 2_000_000:
             continue
         text = path.read_bytes().decode("utf-8", "ignore")
         found += [f"{name}: {m[0]}" for m in bad.finditer(text)]

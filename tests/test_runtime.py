@@ -29,10 +29,15 @@ def test_stopping_cancels_what_still_runs():
         finally:
             ended.append("cancelled")
 
+    async def start() -> asyncio.Task[None]:
+        task = asyncio.create_task(wait_for_ever())
+        await asyncio.sleep(0)
+        return task
+
     loop = LoopThread("test-loop")
-    loop.spawn(wait_for_ever(), name="waiter")
-    loop.call(asyncio.sleep(0))
+    task = loop.call(start())
     loop.stop()
+    assert task.cancelled()
     loop.stop()
     assert ended == ["cancelled"]
 

@@ -45,7 +45,6 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = new_event_loop()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
@@ -75,16 +74,6 @@ class LoopThread:
                 raise
             future.cancel()
             raise ToolkitError(f"no answer within {timeout:g} s", timeout=timeout) from None
-
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> None:
-        """Start a task that lives until it ends or the loop is stopped."""
-
-        def start() -> None:
-            task = self._loop.create_task(coroutine, name=name)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        self._loop.call_soon_threadsafe(start)
 
     def stop(self) -> None:
         """Cancel all tasks, end the thread and close the loop. Calling it twice is harmless."""

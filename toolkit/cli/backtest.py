@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import console
-from toolkit.core.inputs import checked_capital
+from toolkit.core.costs import Costs
 
 
 def backtest(
@@ -25,8 +25,7 @@ def backtest(
     from toolkit.research.backtest import backtest as run_backtest
 
     chosen = console.parameters_of(parameters)
-    checked_capital(capital)
-    costs = console.costs_of(
+    costs = Costs(
         stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
     )
     began = time.perf_counter()

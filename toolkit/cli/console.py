@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 
@@ -74,13 +73,6 @@ def _value(text: str, kind: type) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def costs_of(*, stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float) -> Costs:
-    """Return the costs of a run; raises ConfigError."""
-    return Costs(
-        stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
-    )
 
 
 def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from toolkit.cli import console
 from toolkit.config import Settings
+from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital
 from toolkit.runtime import new_event_loop
 from toolkit.session.build import RoundTrips
@@ -38,7 +39,7 @@ def replay(
     options = LaunchOptions(
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
-        costs=console.costs_of(
+        costs=Costs(
             stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
         ),
         recording=file,
@@ -67,7 +68,7 @@ async def _serve(options: LaunchOptions, settings: Settings, progress: Any) -> R
     service = Service(options, settings, listener=collect)
     began = time.perf_counter()
     await service.start()
-    console.screen.print(f"{service.server.url}/?token={service.server.token}", soft_wrap=True)
+    console.screen.print(service.link, soft_wrap=True)
     try:
         finished = asyncio.ensure_future(service.finished())
         with absorbing_cancellation() as cut:

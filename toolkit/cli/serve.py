@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from toolkit.cli import console
 from toolkit.config import Settings
+from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop, run_foreground
@@ -45,7 +46,7 @@ def serve(
         symbols=checked_symbols(symbols) if symbols else None,
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
-        costs=console.costs_of(
+        costs=Costs(
             stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
         ),
         recording=recording,
@@ -59,8 +60,7 @@ def serve(
         names = ", ".join(service.bot.symbols)
         market = escape(service.bot.market.name)
         console.screen.print(f"[bold]{market}[/] market, {escape(names)}")
-        link = f"{service.server.url}/?token={service.server.token}"
-        sys.stdout.write(f"Open {link}\n")
+        sys.stdout.write(f"Open {service.link}\n")
         sys.stdout.flush()
         console.screen.print("Ctrl-C stops bot, server and dashboard.")
 

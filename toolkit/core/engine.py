@@ -132,9 +132,7 @@ class Engine:
         bar, rules = evaluation.bar, self._parameters.risk
         capital, atr = self.portfolio.capital, evaluation.indicators.atr
         quantity = risk.size(rules, bar, atr=atr, capital=capital)
-        exposure = risk.Exposure(
-            capital=capital, slots_used=self._slots_used(), last_exit=state.last_exit
-        )
+        exposure = risk.Exposure(slots_used=self._slots_used(), last_exit=state.last_exit)
         refused = self.gate or risk.refusal(rules, bar, exposure)
         refused = refused or ("" if quantity > 0 else "the capital buys nothing at this price")
         why = "all enabled conditions agree"

@@ -10,7 +10,6 @@ import math
 
 NONE, STOP_LOSS, TRAILING_STOP, TAKE_PROFIT = 0, 1, 2, 3
 MICRO = 1e6
-LOT = 1e9
 
 
 def micros(amount: float) -> float:
@@ -21,11 +20,6 @@ def micros(amount: float) -> float:
 def fee_micros(price: float, quantity: float, fee_bps: float) -> float:
     """Return the fee of a fill in whole micro-dollars."""
     return math.floor(price * quantity * fee_bps / 10000.0 * 1e6 + 0.5)
-
-
-def floor9(quantity: float) -> float:
-    """Cut a quantity to the nine decimals that Alpaca takes."""
-    return quantity * 1e9 // 1.0 / 1e9  # compiled, math.floor would overflow at 2**63
 
 
 def buy_price(price: float, slippage_bps: float) -> float:

@@ -16,9 +16,9 @@ def trade_dict(trip: RoundTrip) -> dict[str, Any]:
     """
     return {
         "symbol": trip.symbol,
-        "entry_time": _rfc3339(trip.entry_time),
+        "entry_time": rfc3339(trip.entry_time),
         "entry_price": trip.entry_price,
-        "exit_time": _rfc3339(trip.exit_time),
+        "exit_time": rfc3339(trip.exit_time),
         "exit_price": trip.exit_price,
         "quantity": float(trip.quantity),
         "pnl": float(trip.pnl),
@@ -28,5 +28,6 @@ def trade_dict(trip: RoundTrip) -> dict[str, Any]:
     }
 
 
-def _rfc3339(time: datetime) -> str:
+def rfc3339(time: datetime) -> str:
+    """Return a time in UTC, with a trailing Z."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

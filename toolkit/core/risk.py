@@ -15,7 +15,6 @@ from toolkit.core.types import Bar, ExitPlan, exact
 class Exposure:
     """What the rules look at besides the bar: `slots_used` counts open and pending positions."""
 
-    capital: float
     slots_used: int
     last_exit: datetime | None
 

@@ -6,7 +6,6 @@ them. A Decimal made with `exact` goes to float and back without losing a bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -270,6 +269,3 @@ class RoundTrip:
     return_percent: float
     fees: Decimal
     exit_reason: Reason
-
-
-IndicatorValues = Mapping[str, float]

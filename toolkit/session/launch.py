@@ -16,7 +16,7 @@ from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
 from toolkit.session.options import LaunchOptions
-from toolkit.session.registry import Registry, ServerRecord
+from toolkit.session.registry import Registry, ServerRecord, link_to
 from toolkit.session.session import Session
 
 Announce = Callable[[str], None]
@@ -167,11 +167,7 @@ def _attach(url: str, token: str, *, loop: LoopThread, host: Host | None) -> Ses
         return stream_client
 
     client = Client(loop.call(open_client()), call=loop.call)
-    return Session(client=client, loop=loop, host=host, link=_link(url, token))
-
-
-def _link(url: str, token: str) -> str:
-    return f"{url.rstrip('/')}/?token={token}"
+    return Session(client=client, loop=loop, host=host, link=link_to(url, token))
 
 
 def _record(records: Sequence[ServerRecord], url: str | None) -> ServerRecord | None:

@@ -39,6 +39,11 @@ class ServerRecord:
         return ChildProcess(self.pid, started=self.started).alive
 
 
+def link_to(url: str, token: str) -> str:
+    """Return the address that a person clicks: the token in it is exchanged for a cookie."""
+    return f"{url.rstrip('/')}/?token={token}"
+
+
 class Registry:
     """The records in one directory."""
 

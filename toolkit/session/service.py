@@ -17,7 +17,7 @@ from toolkit.config import Settings
 from toolkit.runtime import ChildProcess, free_port, process_started
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
-from toolkit.session.registry import ServerRecord, log_file
+from toolkit.session.registry import ServerRecord, link_to, log_file
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.server import ServerSettings, StreamingServer
 
@@ -56,6 +56,11 @@ class Service:
         self.hub.publish(event)
         if self._listener is not None:
             self._listener(event)
+
+    @property
+    def link(self) -> str:
+        """Address with token for the owner's browser."""
+        return link_to(self.server.url, self.server.token)
 
     async def listen(self) -> None:
         """Take clients, while the bot does not run yet; raises ConfigError for a taken port."""

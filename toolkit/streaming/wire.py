@@ -22,6 +22,7 @@ from toolkit.bot.events import (
     Performance,
     Problem,
 )
+from toolkit.core.report import rfc3339
 from toolkit.core.types import (
     Account,
     Bar,
@@ -131,7 +132,7 @@ def _members(value: Any) -> dict[str, Any]:
 
 def format_time(time: datetime) -> str:
     """Return RFC 3339 in UTC, with a trailing Z."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return rfc3339(time)
 
 
 def parse_time(text: str) -> datetime:

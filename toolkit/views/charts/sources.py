@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from toolkit.core.types import is_crypto
+from toolkit.market.sessions import NEW_YORK
 from toolkit.streaming.wire import parse_time
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ LEVEL_COLUMNS = ("price", "kind")
 
 # A pause shorter than this many bars is not worth a mark: quiet minutes make no bar.
 _LONG_GAP = 5
-_NEW_YORK = ZoneInfo("America/New_York")
 
 
 class ChartSources:
@@ -221,7 +220,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _new_session(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    days = [parse_time(bar["timestamp"]).astimezone(_NEW_YORK).date() for bar in (before, after)]
+    days = [parse_time(bar["timestamp"]).astimezone(NEW_YORK).date() for bar in (before, after)]
     return days[0] != days[1]
 
 

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date
 from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
+from toolkit.market.sessions import NEW_YORK
 from toolkit.streaming.wire import parse_time
 from toolkit.views.dashboard.desk import DeskData
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 _BOT_WORDS = {
     "starting": ("wait", "Starting"),
