@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import socketio
@@ -13,7 +13,7 @@ import socketio
 from tests.streaming.fakes import FakeBot
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
-from toolkit.streaming.service import ServerSettings
+from toolkit.streaming.settings import Limits, ServerSettings, WebSocketConfig
 from toolkit.streaming.wire import Role
 
 VIEW, TUNE, TRADE = "view-token-0123456789", "tune-token-0123456789", "trade-token-0123456789"
@@ -35,6 +35,17 @@ class Served:
         return self.server.token
 
 
+def settings_of(**values: Any) -> ServerSettings:
+    """Sort flat names into the settings' parts, so that tests name only what they are about."""
+    parts: dict[str, dict[str, Any]] = {"websocket": {}, "limits": {}}
+    kinds = {"websocket": WebSocketConfig, "limits": Limits}
+    for part, kind in kinds.items():
+        for name in [f.name for f in fields(kind) if f.name in values]:
+            parts[part][name] = values.pop(name)
+    made = {part: kind(**parts[part]) for part, kind in kinds.items()}
+    return ServerSettings(**{**made, **values})
+
+
 @asynccontextmanager
 async def serving(
     *,
@@ -47,7 +58,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     bot = bot or FakeBot()
     hub = Hub(epoch=epoch, clock=utc_now, queue_size=queue_size)
-    chosen = ServerSettings(**{"port": 0, "tokens": TOKENS, **settings})
+    chosen = settings_of(**{"port": 0, "tokens": TOKENS, **settings})
     server = StreamingServer(
         bot=bot, hub=hub, settings=chosen, dashboard=dashboard, on_shutdown=on_shutdown
     )

@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.errors import AuthError, ConfigError
 from toolkit.streaming.auth import MAX_SESSIONS, Authenticator, is_loopback
-from toolkit.streaming.service import ServerSettings
+from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.wire import Role
 
 SECRET = "a-secret-of-enough-length"

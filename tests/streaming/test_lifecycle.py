@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.streaming.fakes import FakeBot, position, quote
-from tests.streaming.serving import Served, serving, stock
+from tests.streaming.serving import Served, serving, settings_of, stock
 from tests.streaming.test_hostile import sleeping
 from toolkit.errors import ConfigError
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
-from toolkit.streaming.service import ServerSettings
+from toolkit.streaming.settings import ServerSettings
 
 FDS = Path("/proc/self/fd")
 
@@ -109,4 +109,4 @@ async def test_the_port_is_free_again_after_stopping() -> None:
 )
 def test_wrong_settings_name_the_field(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        ServerSettings(**wrong)  # type: ignore[arg-type]
+        settings_of(**wrong)

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.streaming.serving import VIEW, Served, serving
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.proxy import Proxy
-from toolkit.streaming.service import ServerSettings
+from toolkit.streaming.settings import ServerSettings
 
 BEARER = {"Authorization": f"Bearer {VIEW}"}
 

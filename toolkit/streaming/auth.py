@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from toolkit.errors import AuthError, ConfigError
-from toolkit.streaming.service import ServerSettings
+from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.wire import COOKIE, Role
 
 MAX_SESSIONS = 1_000

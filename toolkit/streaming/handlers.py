@@ -19,7 +19,8 @@ from toolkit.streaming.requests import (
     parse_ping,
     parse_selection,
 )
-from toolkit.streaming.service import BotPort, ServerSettings
+from toolkit.streaming.service import BotPort
+from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ClientRecord, ServiceStats
 from toolkit.streaming.wire import PROTOCOL, Stream, format_time
 
@@ -111,8 +112,9 @@ class SocketHandlers:
             "cookie": environ.get("HTTP_COOKIE", ""),
         }
         identity = self._auth.identify(headers, auth.get("token"))
-        if len(self._stats.clients) >= self._settings.max_connections:
-            raise AuthError(f"{self._settings.max_connections} clients are connected; try later")
+        allowed = self._settings.limits.max_connections
+        if len(self._stats.clients) >= allowed:
+            raise AuthError(f"{allowed} clients are connected; try later")
         name = auth.get("client")
         readable = isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME
         return ClientRecord(
@@ -139,12 +141,12 @@ class SocketHandlers:
             "config": {
                 "symbols": list(self._bot.symbols),
                 "streams": [stream.value for stream in Stream],
-                "heartbeat_interval": settings.heartbeat_interval,
-                "ping_interval": settings.ping_interval,
-                "ping_timeout": settings.ping_timeout,
-                "max_http_buffer_size": settings.max_http_buffer_size,
-                "reconnect_attempts": settings.reconnect_attempts,
-                "reconnect_delay": settings.reconnect_delay,
+                "heartbeat_interval": settings.websocket.heartbeat_interval,
+                "ping_interval": settings.websocket.ping_interval,
+                "ping_timeout": settings.websocket.ping_timeout,
+                "max_http_buffer_size": settings.websocket.max_http_buffer_size,
+                "reconnect_attempts": settings.websocket.reconnect_attempts,
+                "reconnect_delay": settings.websocket.reconnect_delay,
             },
         }
 

@@ -20,7 +20,8 @@ from toolkit.streaming.hub import Hub
 from toolkit.streaming.metrics import render_metrics
 from toolkit.streaming.pages import add_pages
 from toolkit.streaming.requests import parse_command
-from toolkit.streaming.service import BotPort, ServerSettings
+from toolkit.streaming.service import BotPort
+from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.wire import Role, Stream, format_time, payload
 
@@ -167,13 +168,13 @@ def _add_control(api: FastAPI, service: Service) -> None:
         return {
             "streaming": not service.hub.paused,
             "streaming_interval": service.hub.min_interval,
-            "heartbeat_interval": settings.heartbeat_interval,
-            "ping_interval": settings.ping_interval,
-            "ping_timeout": settings.ping_timeout,
-            "max_http_buffer_size": settings.max_http_buffer_size,
-            "max_connections": settings.max_connections,
-            "reconnect_attempts": settings.reconnect_attempts,
-            "reconnect_delay": settings.reconnect_delay,
+            "heartbeat_interval": settings.websocket.heartbeat_interval,
+            "ping_interval": settings.websocket.ping_interval,
+            "ping_timeout": settings.websocket.ping_timeout,
+            "max_http_buffer_size": settings.websocket.max_http_buffer_size,
+            "max_connections": settings.limits.max_connections,
+            "reconnect_attempts": settings.websocket.reconnect_attempts,
+            "reconnect_delay": settings.websocket.reconnect_delay,
         }
 
     @api.get("/api/websocket/config", dependencies=[view], tags=["streaming"])

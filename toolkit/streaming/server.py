@@ -23,7 +23,8 @@ from toolkit.streaming.http_api import Service, create_api
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.listener import bind
 from toolkit.streaming.proxy import Proxy
-from toolkit.streaming.service import BotPort, ServerSettings
+from toolkit.streaming.service import BotPort
+from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.wire import format_time
 
@@ -110,7 +111,7 @@ class StreamingServer:
             lifespan="off",
             server_header=False,
             ws="websockets-sansio",
-            ws_max_size=self._settings.max_http_buffer_size * HARD_LIMIT_FACTOR,
+            ws_max_size=self._settings.websocket.max_http_buffer_size * HARD_LIMIT_FACTOR,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
@@ -151,7 +152,7 @@ class StreamingServer:
         self._sio.eio.start_background_task = self._start_background_task
         self._stats = ServiceStats(hub.counters, clock=self._clock, monotonic=time.monotonic)
         self._delivery = Delivery(
-            hub, self._sio.eio, self._stats, stall_timeout=settings.ping_timeout
+            hub, self._sio.eio, self._stats, stall_timeout=settings.websocket.ping_timeout
         )
         reporter = Reporter(hub.publish, clock=self._clock)
         self._commands = Commands(
@@ -186,8 +187,8 @@ class StreamingServer:
     def _guarded(self) -> App:
         return Guard(
             socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH),
-            max_size=self._settings.max_http_buffer_size,
-            stall_timeout=self._settings.ping_timeout,
+            max_size=self._settings.websocket.max_http_buffer_size,
+            stall_timeout=self._settings.websocket.ping_timeout,
             cutter=self._cutter,
         )
 
@@ -205,7 +206,7 @@ class StreamingServer:
 
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.heartbeat_interval)
+            await asyncio.sleep(self._settings.websocket.heartbeat_interval)
             beat = {
                 "timestamp": format_time(self._clock()),
                 "server_status": "stopped" if self._hub.paused else "streaming",
@@ -248,9 +249,9 @@ def _socketio_server(settings: ServerSettings, auth: Authenticator) -> Any:
         async_mode="asgi",
         async_handlers=False,
         cors_allowed_origins=origin_allowed,
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-        max_http_buffer_size=settings.max_http_buffer_size,
+        ping_interval=settings.websocket.ping_interval,
+        ping_timeout=settings.websocket.ping_timeout,
+        max_http_buffer_size=settings.websocket.max_http_buffer_size,
         logger=False,
         engineio_logger=False,
     )
