@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.streaming.hub import Hub
-from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.stats import ClientRecord, ServiceStats
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,18 @@ class Delivery:
         self._monotonic = monotonic
         self._writers: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
-    def add(self, client: str, transport_id: str) -> None:
-        """Open the client's mailbox and start its writer."""
+    @property
+    def mode(self) -> str:
+        """How messages get to the sockets: `express` or `plain`."""
+        return "plain"
+
+    def add(self, record: ClientRecord, *, batch: bool = False) -> None:
+        """Open the client's mailbox and start its writer; `batch`: it reads `stream_batch`."""
         wake = asyncio.Event()
-        self._hub.attach(client, wake=wake.set)
-        writer = asyncio.create_task(self._write(client, transport_id, wake), name=f"to {client}")
+        self._hub.attach(record.id, wake=wake.set)
+        writer = asyncio.create_task(self._write(record, wake), name=f"to {record.id}")
         writer.add_done_callback(_log_failure)
-        self._writers[client] = (transport_id, writer)
+        self._writers[record.id] = (record.transport_id, writer)
 
     def remove(self, client: str) -> None:
         """Stop the client's writer and forget its mailbox."""
@@ -80,12 +85,12 @@ class Delivery:
             return False
         return True
 
-    async def _write(self, client: str, transport_id: str, wake: asyncio.Event) -> None:
+    async def _write(self, record: ClientRecord, wake: asyncio.Event) -> None:
         while True:
             wake.clear()
-            due = self._hub.due_in(client)
+            due = self._hub.due_in(record.id)
             if due == 0:
-                if not await self._send_batch(client, transport_id):
+                if not await self._send_batch(record):
                     return
                 continue
             try:
@@ -94,18 +99,17 @@ class Delivery:
             except TimeoutError:
                 continue
 
-    async def _send_batch(self, client: str, transport_id: str) -> bool:
-        socket = self._engine.sockets.get(transport_id)
+    async def _send_batch(self, record: ClientRecord) -> bool:
+        socket = self._engine.sockets.get(record.transport_id)
         if socket is None:
             return False
-        frames = self._hub.take(client, BATCH if socket.upgraded else POLLING_BATCH)
+        frames = self._hub.take(record.id, BATCH if socket.upgraded else POLLING_BATCH)
         for frame in frames:
-            await self._engine.send(transport_id, frame.text)
-        now = self._monotonic()
-        latencies = [(now - frame.created) * 1000.0 for frame in frames if frame.created]
-        count = sum(1 for frame in frames if frame.stream)
-        self._stats.delivered(client, latencies, count)
-        return await self.drained(transport_id)
+            await self._engine.send(record.transport_id, frame.text)
+        messages = [frame for frame in frames if frame.stream]
+        record.delivered += len(messages)
+        self._stats.handed_over(messages, receivers=1, now=self._monotonic())
+        return await self.drained(record.transport_id)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

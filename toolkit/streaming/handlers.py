@@ -99,7 +99,7 @@ class SocketHandlers:
                 error.message, error.to_dict()
             ) from None
         self._stats.clients[sid] = record
-        self._delivery.add(sid, transport_id)
+        self._delivery.add(record, batch=(auth or {}).get("batch") is True)
         self._hub.send(sid, "connected", self._welcome(record))
         if missed:
             self._hub.resume(sid, missed.epoch, missed.seq)

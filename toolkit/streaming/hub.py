@@ -13,12 +13,13 @@ from typing import Any
 
 from toolkit.bot.events import Event
 from toolkit.errors import ConfigError, WireError
-from toolkit.streaming.frames import Frame, control, event_text, gap
+from toolkit.streaming.frames import Frame, control, gap
 from toolkit.streaming.interest import Interest
 from toolkit.streaming.mailbox import Counters, Mailbox
 from toolkit.streaming.ring import Ring
+from toolkit.streaming.sequencer import Sequencer
 from toolkit.streaming.subscriber import ResumePoint, Subscriber
-from toolkit.streaming.wire import Payload, Stream, format_time, payload
+from toolkit.streaming.wire import Payload, Stream, payload
 
 
 class Hub:
@@ -44,11 +45,9 @@ class Hub:
             )
         self.epoch = epoch
         self.counters = Counters()
-        self._clock = clock
+        self._sequencer = Sequencer(epoch=epoch, clock=clock, monotonic=monotonic)
         self._monotonic = monotonic
         self._queue_size = queue_size
-        self._seq = dict.fromkeys(Stream, 0)
-        self._last: dict[tuple[Stream, str | None], int] = {}
         self._rings = {stream: Ring(ring_size) for stream in Stream}
         self._clients: dict[str, Subscriber] = {}
         self._audiences: dict[tuple[Stream, str | None], tuple[Mailbox, ...]] = {}
@@ -57,21 +56,24 @@ class Hub:
 
     def seq(self, stream: Stream) -> int:
         """Return the number of the stream's latest message, 0 before the first."""
-        return self._seq[stream]
+        return self._sequencer.seq(stream)
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: Event | Payload) -> None:
         """Number one event and hand it to every client that wants it; never blocks."""
         item = payload(event)
-        key = (item.stream, item.symbol)
-        seq, prev = self._seq[item.stream] + 1, self._last.get(key, 0)
-        audience = self._audience(key)
-        if audience or item.conflate is None:
-            frame = self._frame(item, seq=seq, prev=prev)
-            if item.conflate is None:
-                self._rings[item.stream].append(frame)
-            for mailbox in audience:
-                mailbox.push(frame)
-        self._seq[item.stream] = self._last[key] = seq
+        if item.conflate is None or self._audience((item.stream, item.symbol)):
+            self._fan_out(self._sequencer.frame(item))
+        else:
+            self._sequencer.skip(item)
+        self.counters.published += 1
+
+    def accept(self, frame: Frame) -> None:
+        """Hand on a frame that was numbered elsewhere in this epoch; never blocks.
+
+        The hub's numbers follow it, and it is kept for `resume` where it must not be lost.
+        """
+        self._sequencer.follow(frame)
+        self._fan_out(frame)
         self.counters.published += 1
 
     def attach(self, client: str, *, wake: Callable[[], None]) -> None:
@@ -129,7 +131,7 @@ class Hub:
         symbols: Collection[str] | None = None,
         *,
         max_rate: float | None = None,
-        snapshot: Iterable[Event] = (),
+        snapshot: Iterable[Event | Payload] = (),
     ) -> dict[str, Any]:
         """Queue the confirmation, missed messages, the snapshot; then everything live.
 
@@ -142,7 +144,7 @@ class Hub:
             self._set_interval(found)
         resumed = {s: found.resume.pop(s) for s in streams if s in found.resume}
         for stream in streams:
-            found.interests.setdefault(stream, Interest()).add(symbols, self._seq[stream])
+            found.interests.setdefault(stream, Interest()).add(symbols, self.seq(stream))
         self._audiences.clear()
         confirmation = {
             "stream_types": [stream.value for stream in streams],
@@ -184,7 +186,7 @@ class Hub:
         found = self._asking(client)
         for stream, number in seq.items():
             known = epoch == self.epoch
-            point = ResumePoint(min(number, self._seq[stream]) if known else number, known)
+            point = ResumePoint(min(number, self.seq(stream)) if known else number, known)
             if stream in found.interests:
                 self._replay(found, stream, point)
             else:
@@ -228,32 +230,17 @@ class Hub:
             self._audiences[key] = audience
         return audience
 
-    def _frame(self, item: Payload, *, seq: int, prev: int, snapshot: bool = False) -> Frame:
-        message = {
-            "stream_type": item.stream.value,
-            "symbol": item.symbol,
-            "seq": seq,
-            "prev": prev,
-            "epoch": self.epoch,
-            "timestamp": format_time(item.timestamp),
-            "published": format_time(self._clock()),
-            "data": item.data,
-        }
-        if snapshot:
-            message["snapshot"] = True
-        return Frame(
-            text=event_text("stream_data", message),
-            stream=item.stream,
-            symbol=item.symbol,
-            seq=seq,
-            conflate=None if snapshot else item.conflate,
-            created=0.0 if snapshot else self._monotonic(),
-        )
+    def _fan_out(self, frame: Frame) -> None:
+        assert frame.stream is not None, "control events are sent, not published"
+        if frame.conflate is None:
+            self._rings[frame.stream].append(frame)
+        for mailbox in self._audience((frame.stream, frame.symbol)):
+            mailbox.push(frame)
 
     def _start(self, stream: Stream, resumed: Mapping[Stream, ResumePoint]) -> int:
         point = resumed.get(stream)
         if point is None or not point.known:
-            return self._seq[stream]
+            return self.seq(stream)
         return max(point.seq, self._rings[stream].expired)
 
     def _replay(self, client: Subscriber, stream: Stream, point: ResumePoint) -> None:
@@ -274,12 +261,11 @@ class Hub:
         client: Subscriber,
         streams: Collection[Stream],
         symbols: Collection[str] | None,
-        events: Iterable[Event],
+        events: Iterable[Event | Payload],
     ) -> None:
         for event in events:
             item = payload(event)
             if item.stream not in streams:
                 continue
             if symbols is None or item.symbol is None or item.symbol in symbols:
-                seq, prev = self._seq[item.stream], self._last.get((item.stream, item.symbol), 0)
-                client.mailbox.push(self._frame(item, seq=seq, prev=prev, snapshot=True))
+                client.mailbox.push(self._sequencer.snapshot(item))

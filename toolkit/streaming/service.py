@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from toolkit.bot.events import Event
+from toolkit.streaming.wire import Payload
 
 
 class BotPort(Protocol):
@@ -20,6 +21,6 @@ class BotPort(Protocol):
         """Carry out one command; raises ToolkitError, the result is JSON-ready."""
         ...
 
-    def snapshot(self) -> Sequence[Event]:
+    def snapshot(self) -> Sequence[Event | Payload]:
         """Return what a new subscriber must know, as of now."""
         ...

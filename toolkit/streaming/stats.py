@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from toolkit.streaming.frames import Frame
 from toolkit.streaming.mailbox import Counters
 from toolkit.streaming.wire import Role, format_time
 
@@ -51,12 +52,11 @@ class ServiceStats:
         self._latencies: deque[float] = deque(maxlen=WINDOW)
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
 
-    def delivered(self, client: str, latencies: list[float], count: int) -> None:
-        """Note `count` messages handed over, with the latencies (ms) of the live ones."""
-        self._latencies.extend(latencies)
-        if record := self.clients.get(client):
-            record.delivered += count
-        now = self._monotonic()
+    def handed_over(self, frames: Sequence[Frame], *, receivers: int, now: float) -> None:
+        """Note that `receivers` clients were handed `frames` at the monotonic time `now`."""
+        for frame in frames:
+            if frame.created:
+                self._latencies.extend([(now - frame.created) * 1000.0] * receivers)
         if not self._marks or now - self._marks[-1][0] >= 1.0:
             self._marks.append((now, self.counters.delivered))
 

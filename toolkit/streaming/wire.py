@@ -168,8 +168,10 @@ _ROUTES: dict[type, tuple[Stream, str, Callable[[Any], dict[str, Any]]]] = {
 }
 
 
-def payload(event: Event) -> Payload:
-    """Turn an event of the bot into what the hub publishes."""
+def payload(event: Event | Payload) -> Payload:
+    """Turn an event of the bot into what the hub publishes; a payload stays as it is."""
+    if isinstance(event, Payload):
+        return event
     stream, kind, to_data = _ROUTES[type(event)]
     data = to_data(event)
     data["kind"] = kind
