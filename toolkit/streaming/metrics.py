@@ -11,10 +11,13 @@ from prometheus_client.registry import Collector
 
 from toolkit.bot.events import BotState, Event, Health
 from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.wire import Payload
 
 
 class _Figures(Collector):
-    def __init__(self, stats: ServiceStats, *, waiting: int, events: Sequence[Event]) -> None:
+    def __init__(
+        self, stats: ServiceStats, *, waiting: int, events: Sequence[Event | Payload]
+    ) -> None:
         self._stats = stats
         self._waiting = waiting
         self._events = events
@@ -57,7 +60,7 @@ class _Figures(Collector):
 
 
 def render_metrics(
-    stats: ServiceStats, *, waiting: int, events: Sequence[Event]
+    stats: ServiceStats, *, waiting: int, events: Sequence[Event | Payload]
 ) -> tuple[bytes, str]:
     """Return the metrics and their content type; `events` is the bot's snapshot."""
     registry = CollectorRegistry()
