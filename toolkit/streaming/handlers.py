@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import socketio
@@ -24,6 +24,7 @@ from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ClientRecord, ServiceStats
 from toolkit.streaming.wire import PROTOCOL, Stream, format_time
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Handle = Callable[[ClientRecord, Any], Awaitable[Mapping[str, Any]]]
 MAX_NAME = 40
 
@@ -152,6 +153,8 @@ class SocketHandlers:
 
     def _bound(self, name: str, handle: Handle) -> Callable[..., Awaitable[dict[str, Any]]]:
         async def handler(sid: str, *args: Any) -> dict[str, Any]:
+            if client := self._stats.clients.get(sid):
+                client.asked_at = self._clock()
             return await self._handle(name, handle, sid, args)
 
         return handler
@@ -190,7 +193,16 @@ class SocketHandlers:
         return self._hub.unsubscribe(client.id, wanted.streams, wanted.symbols)
 
     async def _ping(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
-        answer = {"timestamp": format_time(self._clock()), "client_ping_time": parse_ping(body)}
+        ping = parse_ping(body)
+        if ping.latency is not None:
+            client.reported, client.reported_at = ping.latency, self._clock()
+        sent = self._clock()
+        answer = {
+            "timestamp": format_time(sent),
+            "client_ping_time": ping.timestamp,
+            "server_received_ms": epoch_ms(client.asked_at or sent),
+            "server_sent_ms": epoch_ms(sent),
+        }
         self._hub.send(client.id, "pong", answer)
         return answer
 
@@ -215,3 +227,8 @@ class SocketHandlers:
     async def _command(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
         command = parse_command(body)
         return await self._commands.run(command, Identity(client.role), who=client.who)
+
+
+def epoch_ms(moment: datetime) -> float:
+    """Return milliseconds since the Unix epoch, exact to the microsecond."""
+    return (moment - EPOCH) / timedelta(milliseconds=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.errors import WireError
@@ -12,6 +12,8 @@ from toolkit.streaming.wire import COMMAND_ROLES, Stream
 
 MAX_RATE = 1000.0
 MAX_ID = 100
+PERCENTILES = ("p50", "p95", "p99", "max")
+LONGEST_MS = 86_400_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,32 @@ class Command:
     name: str
     args: Mapping[str, Any]
     id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyReport:
+    """One-way latency as a client measures it, in milliseconds, of `count` messages.
+
+    Slightly negative where the client's estimate of our clock is off.
+    """
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """A client's own time, a number or a string that is sent back, and what it measured."""
+
+    timestamp: float | str | None
+    latency: LatencyReport | None
 
 
 def parse_selection(body: Any, *, symbols: Collection[str]) -> Selection:
@@ -84,17 +112,35 @@ def parse_command(body: Any) -> Command:
     return Command(name=name, args=args, id=key)
 
 
-def parse_ping(body: Any) -> Any:
-    """Read `{timestamp?}` and return the timestamp, a number or a string."""
-    if body is None:
-        return None
-    stamp = _mapping(body, "ping", {"timestamp"}).get("timestamp")
-    if stamp is None or (isinstance(stamp, str) and len(stamp) <= MAX_ID):
-        return stamp
-    number = isinstance(stamp, (int, float)) and not isinstance(stamp, bool)
-    if not number or not -(2**53) <= stamp <= 2**53:
+def parse_ping(body: Any) -> Ping:
+    """Read `{timestamp?, latency?: {count, p50, p95, p99, max}}`."""
+    data = _mapping({} if body is None else body, "ping", {"timestamp", "latency"})
+    stamp, latency = data.get("timestamp"), data.get("latency")
+    fine = isinstance(stamp, str) and len(stamp) <= MAX_ID
+    if stamp is not None and not fine and not _is_number(stamp, -(2**53), 2**53):
         raise _refusal("timestamp", stamp, f"a number, or a string up to {MAX_ID} characters")
-    return stamp
+    return Ping(timestamp=stamp, latency=None if latency is None else _report(latency))
+
+
+def _report(value: Any) -> LatencyReport | None:
+    data = _mapping(value, "latency", {"count", *PERCENTILES})
+    count = data.get("count")
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 2**53:
+        raise _refusal("latency.count", count, "whole numbers from 0")
+    if count == 0:
+        return None
+    before = -LONGEST_MS
+    for name in PERCENTILES:
+        if not _is_number(data.get(name), before, LONGEST_MS):
+            allowed = f"milliseconds from {before:g} to {LONGEST_MS:g}, p50 <= p95 <= p99 <= max"
+            raise _refusal(f"latency.{name}", data.get(name), allowed)
+        before = data[name]
+    return LatencyReport(count=count, **{name: float(data[name]) for name in PERCENTILES})
+
+
+def _is_number(value: Any, lowest: float, highest: float) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and lowest <= value <= highest
 
 
 def _mapping(body: Any, what: str, known: set[str]) -> Mapping[str, Any]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from toolkit.core.histogram import Histogram
 from toolkit.streaming.frames import Frame
+from toolkit.streaming.latency import WINDOW_SECONDS, Rate, StreamLatency
 from toolkit.streaming.mailbox import Counters
-from toolkit.streaming.wire import Role, format_time
-
-WINDOW = 4096
-RATE_SECONDS = 10
+from toolkit.streaming.requests import LatencyReport
+from toolkit.streaming.wire import Role, Stream, format_time
 
 
 @dataclass(slots=True)
 class ClientRecord:
-    """One connection; `delivered` counts stream messages handed to its socket."""
+    """One connection; `delivered` counts stream messages handed to its socket.
+
+    `asked_at` is when its latest request was taken from the socket, `reported` the one-way
+    latency that the client says it measures, and `reported_at` when it said so.
+    """
 
     id: str
     name: str
@@ -27,6 +29,9 @@ class ClientRecord:
     transport_id: str
     connected_at: datetime
     delivered: int = 0
+    asked_at: datetime | None = None
+    reported: LatencyReport | None = None
+    reported_at: datetime | None = None
 
     @property
     def who(self) -> str:
@@ -36,9 +41,10 @@ class ClientRecord:
 
 
 class ServiceStats:
-    """Figures since the start, or since `reset`; latencies of the last 4,096 messages.
+    """Figures since the start, or since `reset`; latencies of about the last minute.
 
-    Latency is from publishing to handing over to the socket, in milliseconds, by one clock.
+    Latency is from publishing to handing over to the socket, in milliseconds, by one clock;
+    what was held back on purpose (`measure_from`) is not counted.
     """
 
     def __init__(
@@ -49,21 +55,32 @@ class ServiceStats:
         self.started_at = clock()
         self._monotonic = monotonic
         self._started = monotonic()
-        self._latencies: deque[float] = deque(maxlen=WINDOW)
-        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        self._measured_from = 0.0
+        self._streams = {stream: StreamLatency() for stream in Stream}
+        self._rate = Rate(now=self._started)
 
     def handed_over(self, frames: Sequence[Frame], *, receivers: int, now: float) -> None:
         """Note that `receivers` clients were handed `frames` at the monotonic time `now`."""
+        messages = 0
         for frame in frames:
-            if frame.created:
-                self._latencies.extend([(now - frame.created) * 1000.0] * receivers)
-        if not self._marks or now - self._marks[-1][0] >= 1.0:
-            self._marks.append((now, self.counters.delivered))
+            if frame.stream is None:
+                continue
+            messages += 1
+            if frame.created > self._measured_from:
+                waited = (now - frame.created) * 1000.0
+                self._streams[frame.stream].note(waited, receivers, now=now)
+        if messages:
+            self._rate.note(messages * receivers, now=now)
+
+    def measure_from(self, moment: float) -> None:
+        """Leave out messages that were published before the monotonic time `moment`."""
+        self._measured_from = moment
 
     def reset(self) -> None:
-        """Forget the measured latencies and rates; counters go on."""
-        self._latencies.clear()
-        self._marks.clear()
+        """Forget the measured latencies and rates; counters and totals go on."""
+        for latency in self._streams.values():
+            latency.forget_recent()
+        self._rate = Rate(now=self._monotonic())
 
     @property
     def uptime(self) -> float:
@@ -71,28 +88,47 @@ class ServiceStats:
         return self._monotonic() - self._started
 
     def messages_per_second(self) -> float:
-        """Messages handed over a second, over about the last ten seconds."""
-        now = self._monotonic()
-        recent = [mark for mark in self._marks if now - mark[0] <= RATE_SECONDS]
-        if not recent:
-            return 0.0
-        since, count = recent[0]
-        return (self.counters.delivered - count) / max(now - since, 1.0)
+        """Messages handed over a second, over the last ten seconds."""
+        return self._rate.per_second(now=self._monotonic())
+
+    def recent(self, stream: Stream, *, seconds: float = WINDOW_SECONDS) -> Histogram:
+        """Return the latencies of the last `seconds`, at most of the last minute."""
+        return self._streams[stream].recent(seconds, now=self._monotonic())
+
+    def total(self, stream: Stream) -> Histogram:
+        """Return the latencies since the start."""
+        return self._streams[stream].total()
 
     def latency(self) -> dict[str, Any]:
-        """Return count, current, average, p50, p95, p99 and max in milliseconds."""
-        values = list(self._latencies)
-        ranked = sorted(values)
+        """Return count, current, average, p50, p95, p99, max in milliseconds; also per stream."""
+        now = self._monotonic()
+        together = Histogram()
+        streams: dict[str, Any] = {}
+        for stream, latency in self._streams.items():
+            recent = latency.recent(WINDOW_SECONDS, now=now)
+            together.merge(recent)
+            streams[stream.value] = {"current": latency.current, **recent.summary()}
+        newest = max(self._streams.values(), key=lambda latency: latency.noted_at)
         return {
             "unit": "ms",
-            "count": len(values),
-            "current": values[-1] if values else None,
-            "average": math.fsum(values) / len(values) if values else None,
-            "p50": percentile(ranked, 50),
-            "p95": percentile(ranked, 95),
-            "p99": percentile(ranked, 99),
-            "max": ranked[-1] if ranked else None,
+            "window_seconds": WINDOW_SECONDS,
+            "current": newest.current,
+            **together.summary(),
+            "streams": streams,
         }
+
+    def reported(self) -> list[dict[str, Any]]:
+        """Return the one-way latencies that clients measured themselves, in milliseconds."""
+        return [
+            {
+                "client_id": client.id,
+                "name": client.name,
+                "reported_at": format_time(client.reported_at),
+                **client.reported.to_dict(),
+            }
+            for client in self.clients.values()
+            if client.reported is not None and client.reported_at is not None
+        ]
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of `/api/websocket/stats`."""
@@ -111,10 +147,3 @@ class ServiceStats:
                 "gaps": counters.gaps,
             },
         }
-
-
-def percentile(ranked: list[float], percent: float) -> float | None:
-    """Return the nearest-rank percentile of sorted values, None when there are none."""
-    if not ranked:
-        return None
-    return ranked[max(0, math.ceil(percent / 100.0 * len(ranked)) - 1)]
