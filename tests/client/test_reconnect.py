@@ -14,6 +14,8 @@ from tests.streaming.serving import TRADE, VIEW, serving
 from toolkit.errors import NotConnected
 from toolkit.streaming.wire import Stream
 
+ENDLESS = {"reconnect_attempts": None, "reconnect_delay": 0.002}
+
 
 async def test_a_cut_wire_costs_nothing() -> None:
     async with (
@@ -40,7 +42,7 @@ async def test_wires_cut_in_the_middle_of_frames() -> None:
     async with (
         serving() as served,
         wired(served.server.port) as wire,
-        connected(f"http://127.0.0.1:{wire.port}", VIEW) as heard,
+        connected(f"http://127.0.0.1:{wire.port}", VIEW, **ENDLESS) as heard,
     ):
         await heard.client.subscribe(["positions", "market_data"])
         for cycle in range(20):

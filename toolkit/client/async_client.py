@@ -3,106 +3,114 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from toolkit.client.connection import Connection
+from toolkit.client.clock import Estimate
+from toolkit.client.connection import Connection, NoAnswer
 from toolkit.client.dispatch import Dispatcher, Handler
+from toolkit.client.following import Frames
+from toolkit.client.frames import LiveFrame
 from toolkit.client.inbox import Inbox
 from toolkit.client.iterator import MessageStream
+from toolkit.client.latency import LatencyMeter
+from toolkit.client.link import AS_SERVED, Attempts, Clocks, Delay, Link, LinkOptions, Token
 from toolkit.client.messages import Gap, Message
 from toolkit.client.subscriptions import Subscriptions, selection
 from toolkit.client.tracker import Tracker
-from toolkit.errors import (
-    AuthError,
-    ConfigError,
-    NotConnected,
-    ToolkitError,
-    WireError,
-)
+from toolkit.errors import NotConnected, ToolkitError, WireError
 from toolkit.streaming.wire import Stream
 
-MAX_DELAY = 30.0
-SILENT_BEATS = 3.0
 # A command waits this long for a connection that is just being made again.
 BLINK = 2.0
-
-
-class ClientState(StrEnum):
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
-    CLOSED = "closed"
 
 
 class StreamClient:
     """One connection to a streaming server, kept up: reconnects, resubscribes and resumes.
 
-    `reconnect_attempts` tries follow a loss, the first after `reconnect_delay` seconds, then
-    twice as long each time (30 s at most), each with up to half of it in jitter. `timeout` is
-    for connecting and for answers, in seconds. All methods belong to one event loop; `on` and
-    the properties may be used from any thread.
+    `token` may be a function (or coroutine function) that gives a fresh one for each connection.
+    `reconnect_attempts` tries follow a loss (None: without end), with pauses that grow from
+    `reconnect_delay` seconds to 30 and are drawn at random; both are as the server recommends
+    unless given. `timeout` is for connecting and for answers, in seconds. `latency_target` (ms)
+    is what `latency_update` compares with. All methods belong to one event loop; `on` and the
+    properties may be used from any thread.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        token: str | None = None,
+        token: Token = None,
         name: str = "python",
-        reconnect_attempts: int = 10,
-        reconnect_delay: float = 0.5,
+        reconnect_attempts: Attempts = AS_SERVED,
+        reconnect_delay: Delay = AS_SERVED,
         timeout: float = 30.0,
-        jitter: Callable[[], float] = random.random,
+        latency_target: float = 50.0,
+        clocks: Clocks | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._token = token
-        self._name = name
-        self._attempts = reconnect_attempts
-        self._delay = reconnect_delay
+        clocks = clocks or Clocks()
+        self.latency_target = latency_target
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._timeout = timeout
-        self._jitter = jitter
-        self._state = ClientState.DISCONNECTED
-        self._reason = "not connected yet"
-        self._hello: Mapping[str, Any] = {}
-        self._connection: Connection | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._up = asyncio.Event()
         self._tracker = Tracker()
         self._dispatcher = Dispatcher()
-        self._inbox = Inbox(self._tracker, self._dispatcher)
         self._subscriptions = Subscriptions()
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self._meter = LatencyMeter(wall=clocks.wall, monotonic=clocks.monotonic)
+        self._inbox = Inbox(
+            tracker=self._tracker,
+            dispatcher=self._dispatcher,
+            subscriptions=self._subscriptions,
+            meter=self._meter,
+        )
+        self._link = Link(
+            url,
+            LinkOptions(
+                token=token,
+                name=name,
+                reconnect_attempts=reconnect_attempts,
+                reconnect_delay=reconnect_delay,
+                timeout=timeout,
+            ),
+            inbox=self._inbox,
+            meter=self._meter,
+            last_seen=self._tracker.last_seen,
+            welcomed=self._subscribe_again,
+            tell=self._dispatcher.emit,
+            on_ping=self._pinged,
+            clocks=clocks,
+        )
+        self._frames = Frames(self)
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return self._link.url
 
     @property
     def state(self) -> str:
         """`connected`, `connecting` (also while it tries again), `disconnected` or `closed`."""
-        return self._state.value
+        return self._link.state.value
 
     @property
     def reason(self) -> str:
         """Why it is not connected; empty while it is."""
-        return self._reason
+        return self._link.reason
 
     @property
     def role(self) -> str:
         """What the token may do: view, tune, trade or admin; empty before the first connect."""
-        return str(self._hello.get("role", ""))
+        return str(self._link.hello.get("role", ""))
 
     @property
     def epoch(self) -> str:
         """The server's start; sequence numbers belong to it."""
-        return str(self._hello.get("epoch", ""))
+        return str(self._link.hello.get("epoch", ""))
 
     @property
     def config(self) -> Mapping[str, Any]:
         """What the server said about itself when connecting."""
-        config: Mapping[str, Any] = self._hello.get("config", {})
-        return config
+        return self._link.config
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -114,45 +122,40 @@ class StreamClient:
         """What is subscribed to."""
         return self._subscriptions
 
+    @property
+    def clock(self) -> Estimate | None:
+        """The server's clock against ours (`offset_ms`, `uncertainty_ms`); None until known."""
+        return self._meter.estimate
+
     async def connect(self, *, retry: bool = False) -> None:
         """Connect, and from then on stay connected until `close`.
 
         Raises AuthError (with the reason, at once) and NotConnected; with `retry` the latter
         only after all attempts.
         """
-        if self._keeper is not None:
-            raise ConfigError("connect() was called before; make a new client instead")
         self.loop = asyncio.get_running_loop()
-        self._set(ClientState.CONNECTING, "connecting")
-        try:
-            if retry:
-                await self._reopen(first=True)
-            else:
-                await self._open()
-        except ToolkitError as error:
-            self._set(ClientState.DISCONNECTED, error.message)
-            raise
-        self._keeper = asyncio.create_task(self._keep(), name=f"client of {self.url}")
+        await self._link.connect(retry=retry)
 
     async def close(self) -> None:
-        """Disconnect for good; iterators end."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
-        if self._state is not ClientState.CLOSED:
-            self._set(ClientState.CLOSED, "closed by this client")
-            self._dispatcher.emit("disconnected", {"reason": self._reason})
+        """Disconnect for good; iterators end, frames keep what they have."""
+        await self._frames.close()
+        await self._link.close()
         self._inbox.end(None)
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def on(self, event: str, handler: Handler) -> Callable[[], None]:
         """Call `handler` on each `event`; returns what removes it.
 
         Events: `connected`, `disconnected` ({reason}), `heartbeat`, `gap` (Gap), `error`
-        (ToolkitError), `latency_update`, `stream_data` and `stream_<name>` (Message),
-        `symbol_<SYMBOL>`. Handlers are plain functions, run in the loop, and must not block.
+        (ToolkitError), `alert`, `config_changed`, `latency_update` and `performance_stats` (every
+        heartbeat interval), `stream_data` and `stream_<name>` (Message), `symbol_<SYMBOL>`.
+        Handlers are plain functions, run in the loop, and must not block.
         """
         return self._dispatcher.on(event, handler)
 
@@ -168,7 +171,7 @@ class StreamClient:
         `max_rate` limits updates of market data, health and performance to so many a second,
         for this client as a whole; final bars and all lossless streams come at once.
         """
-        answer = await self._ask("subscribe", selection(_listed(streams), symbols, max_rate))
+        answer = await self._link.ask("subscribe", selection(_listed(streams), symbols, max_rate))
         self._tracker.answered(answer["seq"])
         self._subscriptions.add(streams, symbols)
         if max_rate is not None:
@@ -179,7 +182,7 @@ class StreamClient:
         self, streams: Sequence[str], symbols: Sequence[str] | None = None
     ) -> dict[str, Any]:
         """Want streams (no symbols = all) no longer and return the confirmation."""
-        answer = await self._ask("unsubscribe", selection(_listed(streams), symbols))
+        answer = await self._link.ask("unsubscribe", selection(_listed(streams), symbols))
         for stream in self._subscriptions.remove(streams, symbols):
             self._tracker.forget(stream)
         return answer
@@ -192,28 +195,49 @@ class StreamClient:
         """
         body = {"name": name, "args": args, "id": uuid.uuid4().hex}
         epoch = self.epoch
-        if self._state is not ClientState.CONNECTED:
+        if not self._link.up.is_set():
             await self._soon_connected()
         try:
-            answer = await self._ask("command", body)
+            answer = await self._link.ask("command", body)
         except NotConnected:
             await self._connected_again(name, epoch)
-            answer = await self._ask("command", body)
+            answer = await self._link.ask("command", body)
         return answer["result"]
 
     async def ping(self) -> float:
         """Return the time to the server and back, in milliseconds."""
-        sent = time.perf_counter()
-        await self._ask("ping", {"timestamp": sent})
-        current = (time.perf_counter() - sent) * 1000.0
-        self._dispatcher.emit("latency_update", {"current": current})
-        return current
+        return await self._link.ping()
+
+    def latency(self) -> dict[str, dict[str, Any]]:
+        """Return `{stream: {count, average, p50, p95, p99, max}}` of about the last minute.
+
+        One-way latency in ms, from publishing at the server to arrival here, by the server's
+        clock (see `clock`); only of live messages.
+        """
+        return self._meter.by_stream()
 
     async def stats(self) -> dict[str, Any]:
         """Return the server's figures about this client, and this client's own."""
-        answer = await self._ask("get_performance_stats", {})
-        own = {"messages_received": self._inbox.received, "gaps": self._inbox.gaps}
-        return {key: value for key, value in {**answer, **own}.items() if key != "ok"}
+        answer = await self._link.ask("get_performance_stats", {})
+        known = {key: value for key, value in answer.items() if key != "ok"}
+        found = {**known, **self._own_stats()}
+        self._dispatcher.emit("performance_stats", found)
+        return found
+
+    async def frame(
+        self,
+        stream: str,
+        symbol: str | None = None,
+        *,
+        kind: str | None = None,
+        limit: int = 2000,
+    ) -> LiveFrame:
+        """Return a DataFrame of the last `limit` messages that keeps growing.
+
+        Of market_data it shows bars, history first, unless `kind` says `quote` or `trade`. The
+        same arguments give the same frame again. Raises WireError for unknown names.
+        """
+        return await self._frames.frame(stream, symbol, kind=kind, limit=limit)
 
     async def stream(
         self, name: str, symbol: str | None = None, *, size: int = 10_000
@@ -223,107 +247,85 @@ class StreamClient:
         Ends when the client is closed; raises NotConnected when it cannot get the server back.
         Who takes longer than `size` messages gets a Gap in place of the oldest.
         """
+        messages = await self.listen(name, symbol, size=size)
+        try:
+            async for message in messages:
+                yield message
+        finally:
+            self.leave(messages)
+
+    async def listen(self, name: str, symbol: str | None, *, size: int) -> MessageStream:
+        """Return the queue behind `stream`, subscribing when needed; `leave` it in the end."""
         messages = MessageStream(name, symbol, size=size)
         self._inbox.streams.add(messages)
         try:
             if not self._subscriptions.covers(name, symbol):
                 await self.subscribe([name], None if symbol is None else [symbol])
-            async for message in messages:
-                yield message
-        finally:
-            self._inbox.streams.discard(messages)
-
-    async def _ask(self, event: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if self._connection is None or self._state is not ClientState.CONNECTED:
-            raise NotConnected(f"not connected to {self.url}: {self._reason}")
-        return await self._connection.ask(event, body, within=self._timeout)
-
-    async def _open(self) -> None:
-        auth: dict[str, Any] = {"client": self._name}
-        if self._token is not None:
-            auth["token"] = self._token
-        if (last_seen := self._tracker.last_seen()) is not None:
-            auth["last_seen"] = last_seen
-        connection = Connection(self.url, on_event=self._inbox.receive)
-        self._hello = await connection.open(auth, within=self._timeout)
-        self._connection = connection
-        try:
-            for event, body in self._subscriptions.requests():
-                answer = await connection.ask(event, body, within=self._timeout)
-                self._tracker.answered(answer.get("seq", {}))
         except BaseException:
-            await connection.close()
+            self.leave(messages)
             raise
-        self._set(ClientState.CONNECTED, "")
-        self._dispatcher.emit("connected", dict(self._hello))
+        return messages
 
-    async def _reopen(self, *, first: bool = False) -> None:
-        delay = self._delay
-        for attempt in range(1, self._attempts + 1):
-            if not (first and attempt == 1):
-                await asyncio.sleep(delay * (1.0 + 0.5 * self._jitter()))
-                delay = min(delay * 2.0, MAX_DELAY)
+    def leave(self, messages: MessageStream) -> None:
+        """Fill `messages` no longer."""
+        self._inbox.streams.discard(messages)
+
+    async def _subscribe_again(self, connection: Connection, hello: Mapping[str, Any]) -> None:
+        config = hello.get("config")
+        symbols = config.get("symbols") if isinstance(config, Mapping) else None
+        if symbols and (gone := self._subscriptions.keep_only(symbols)):
+            lost = f"the server has {', '.join(gone)} no longer; these are unsubscribed"
+            self._inbox.problem(WireError(lost, field="symbols", allowed=list(symbols)))
+        for event, body in self._subscriptions.requests():
             try:
-                await self._open()
-            except AuthError:
+                answer = await connection.ask(event, body, within=self._timeout)
+            except (NotConnected, NoAnswer):
                 raise
-            except ToolkitError as error:
-                self._reason = f"attempt {attempt} of {self._attempts}: {error.message}"
+            except ToolkitError as refused:
+                if "retry_after" in refused.data:
+                    raise
+                self._inbox.problem(refused)
             else:
-                return
-        raise NotConnected(f"gave up after {self._attempts} attempts: {self._reason}", url=self.url)
-
-    async def _keep(self) -> None:
-        while True:
-            assert self._connection is not None
-            await self._until_lost(self._connection)
-            await self._connection.close()
-            self._set(ClientState.CONNECTING, self._connection.reason)
-            self._dispatcher.emit("disconnected", {"reason": self._connection.reason})
-            try:
-                await self._reopen()
-            except ToolkitError as error:
-                self._set(ClientState.DISCONNECTED, error.message)
-                self._dispatcher.emit("error", error)
-                self._inbox.end(error)
-                return
-
-    async def _until_lost(self, connection: Connection) -> None:
-        silence = SILENT_BEATS * float(self.config.get("heartbeat_interval", 5.0))
-        while not connection.lost.is_set():
-            left = self._inbox.heard + silence - time.monotonic()
-            if left <= 0:
-                connection.reason = f"the server was silent for {silence:g} s"
-                return
-            try:
-                async with asyncio.timeout(left):
-                    await connection.lost.wait()
-            except TimeoutError:
-                continue
+                self._tracker.answered(answer.get("seq", {}))
 
     async def _soon_connected(self) -> None:
         try:
             async with asyncio.timeout(min(BLINK, self._timeout)):
-                await self._up.wait()
+                await self._link.up.wait()
         except TimeoutError:
-            raise NotConnected(f"not connected to {self.url}: {self._reason}") from None
+            raise NotConnected(f"not connected to {self.url}: {self.reason}") from None
 
     async def _connected_again(self, name: str, epoch: str) -> None:
         lost = f"the connection was lost and it is not known whether {name} was carried out"
         try:
             async with asyncio.timeout(self._timeout):
-                await self._up.wait()
+                await self._link.up.wait()
         except TimeoutError:
             raise NotConnected(lost) from None
         if self.epoch != epoch:
             raise NotConnected(f"{lost}: the server was restarted")
 
-    def _set(self, state: ClientState, reason: str) -> None:
-        self._state, self._reason = state, reason
-        if state is ClientState.CONNECTED:
-            self._up.set()
-        else:
-            self._up.clear()
+    def _pinged(self, round_trip: float) -> None:
+        update = self._meter.update(round_trip, target=self.latency_target)
+        self._dispatcher.emit("latency_update", update)
+        self._dispatcher.emit("performance_stats", self._own_stats())
+
+    def _own_stats(self) -> dict[str, Any]:
+        average = self._meter.average
+        own = {
+            "average_latency": average,
+            "messages_received": self._inbox.received,
+            "connection_uptime": self._link.uptime,
+            "gaps": self._inbox.gaps,
+            "reconnects": max(0, self._link.connects - 1),
+            "one_way_latency": self.latency(),
+        }
+        return {
+            **own,
+            "avgLatency": average,
+            "messagesReceived": own["messages_received"],
+            "connectionUptime": own["connection_uptime"],
+        }
 
 
 def _listed(streams: Sequence[str]) -> list[str]:

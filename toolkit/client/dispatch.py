@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from toolkit.client.messages import Message
 from toolkit.errors import ConfigError, ToolkitError
 from toolkit.streaming.wire import Stream
 
@@ -23,6 +24,7 @@ EVENTS = (
     "error",
     "alert",
     "latency_update",
+    "performance_stats",
     "config_changed",
     "stream_data",
     *(f"stream_{stream.value}" for stream in Stream),
@@ -59,9 +61,22 @@ class Dispatcher:
 
         def remove() -> None:
             left = tuple(h for h in self._handlers.get(event, ()) if h is not entry)
-            self._handlers[event] = left
+            if left:
+                self._handlers[event] = left
+            else:
+                self._handlers.pop(event, None)
 
         return remove
+
+    def message(self, message: Message) -> None:
+        """Call the handlers that want `message`."""
+        handlers = self._handlers
+        if "stream_data" in handlers:
+            self.emit("stream_data", message)
+        if (event := f"stream_{message['stream_type']}") in handlers:
+            self.emit(event, message)
+        if (event := f"symbol_{message['symbol']}") in handlers:
+            self.emit(event, message)
 
     def emit(self, event: str, value: Any) -> None:
         """Call the handlers of `event`; what they raise becomes an `error` event."""

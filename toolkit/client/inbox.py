@@ -2,70 +2,109 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from toolkit.client.dispatch import Dispatcher
 from toolkit.client.iterator import MessageStream
+from toolkit.client.latency import LatencyMeter
 from toolkit.client.messages import Gap, Message
+from toolkit.client.subscriptions import Subscriptions
 from toolkit.client.tracker import Tracker
-from toolkit.errors import error_from_dict
+from toolkit.errors import AuthError, ToolkitError, WireError, error_from_dict
 
 PASSED_ON = ("heartbeat", "config_changed", "alert")
 
 
 class Inbox:
-    """Takes each event of the server once, in order."""
+    """Takes each event of the server once, in order.
 
-    def __init__(self, tracker: Tracker, dispatcher: Dispatcher) -> None:
+    `expelled` is the server's last word about our token on this connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracker: Tracker,
+        dispatcher: Dispatcher,
+        subscriptions: Subscriptions,
+        meter: LatencyMeter,
+    ) -> None:
         self.streams: set[MessageStream] = set()
-        self.heard = time.monotonic()
         self.received = 0
         self.gaps = 0
+        self.expelled: AuthError | None = None
         self._tracker = tracker
         self._dispatcher = dispatcher
+        self._subscriptions = subscriptions
+        self._meter = meter
 
     def receive(self, event: str, data: Any) -> None:
-        """Handle one event; never blocks."""
-        self.heard = time.monotonic()
+        """Handle one event; never blocks. What has no meaning raises what looking at it raises."""
         if event == "stream_data":
             self._message(Message(data))
+        elif event == "stream_batch":
+            self._batch(data)
         elif event == "connected":
-            self._tracker.start(data["epoch"])
+            self._connected(data)
         elif event == "subscription_confirmed":
             self._tracker.confirm(data["seq"])
+            for stream in data["seq"]:
+                self._meter.confirmed(stream)
         elif event == "gap":
-            self._tracker.announced(Gap(data))
-            self._gap(Gap(data))
+            gap = Gap(data)
+            if self._tracker.announced(gap):
+                self._gap(gap)
         elif event == "error" and "event" not in data:
             # One that names its event is also raised from that request.
-            self._dispatcher.emit("error", error_from_dict(data))
+            self.problem(error_from_dict(data))
         elif event in PASSED_ON:
             self._dispatcher.emit(event, data)
+
+    def problem(self, error: ToolkitError) -> None:
+        """Tell the handlers of `error`."""
+        if isinstance(error, AuthError):
+            self.expelled = error
+        self._dispatcher.emit("error", error)
 
     def end(self, error: Exception | None) -> None:
         """End all iterators, with `error` if there is one."""
         for messages in self.streams:
             messages.close(error)
 
+    def _connected(self, data: Any) -> None:
+        self.expelled = None
+        self._meter.connected()
+        for gap in self._tracker.start(data["epoch"]):
+            self._gap(gap)
+
+    def _batch(self, items: list[dict[str, Any]]) -> None:
+        for item in items:
+            try:
+                self._message(Message(item))
+            except (KeyError, TypeError, ValueError) as error:
+                problem = WireError("a message in a batch has no meaning")
+                problem.__cause__ = error
+                self.problem(problem)
+
     def _message(self, message: Message) -> None:
+        self._meter.note(message)
         new, gap = self._tracker.accept(message)
         if gap is not None:
             self._gap(gap)
-        if not new:
+        stream = message["stream_type"]
+        if not new or self._subscriptions.excludes(stream, message["symbol"]):
             return
         self.received += 1
-        for messages in tuple(self.streams):
-            if messages.stream == message.stream_type:
-                messages.push(message)
-        self._dispatcher.emit("stream_data", message)
-        self._dispatcher.emit(f"stream_{message.stream_type}", message)
-        if message.symbol is not None:
-            self._dispatcher.emit(f"symbol_{message.symbol}", message)
+        if self.streams:
+            self._queue(stream, message)
+        self._dispatcher.message(message)
 
     def _gap(self, gap: Gap) -> None:
         self.gaps += 1
-        for messages in tuple(self.streams):
-            if messages.stream == gap.stream:
-                messages.push(gap)
+        self._queue(gap.stream, gap)
         self._dispatcher.emit("gap", gap)
+
+    def _queue(self, stream: str, item: Message | Gap) -> None:
+        for messages in tuple(self.streams):
+            if messages.stream == stream:
+                messages.push(item)

@@ -39,6 +39,17 @@ class MessageStream:
         self._closed, self._error = True, error
         self._ready.set()
 
+    async def batch(self, *, within: float) -> list[Message | Gap]:
+        """Return all that is queued, waiting `within` seconds for the first; ends as iteration."""
+        try:
+            async with asyncio.timeout(within):
+                found = [await anext(self)]
+        except TimeoutError:
+            return []
+        found.extend(self._items)
+        self._items.clear()
+        return found
+
     def __aiter__(self) -> Self:
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,17 +60,40 @@ class Subscriptions:
             return wanted.everything and not wanted.without
         return symbol not in wanted.without if wanted.everything else symbol in wanted.symbols
 
-    def requests(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def excludes(self, stream: str, symbol: str | None) -> bool:
+        """Whether messages of `symbol` are unwanted although those of all others are wanted."""
+        wanted = self._wanted.get(stream)
+        return wanted is not None and symbol in wanted.without
+
+    def keep_only(self, symbols: Collection[str]) -> list[str]:
+        """Forget the symbols that the server has not; returns these."""
+        gone = set()
+        for stream, wanted in list(self._wanted.items()):
+            lost = wanted.symbols.difference(symbols)
+            gone |= lost
+            wanted.symbols -= lost
+            wanted.without.intersection_update(symbols)
+            if not (wanted.everything or wanted.symbols):
+                del self._wanted[stream]
+        return sorted(gone)
+
+    def requests(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the events and bodies that ask for all of this again, each stream once."""
         groups: dict[tuple[str, ...] | None, list[str]] = {}
         for stream, wanted in self._wanted.items():
             key = None if wanted.everything else tuple(sorted(wanted.symbols))
             groups.setdefault(key, []).append(stream)
-        for symbols, streams in groups.items():
-            yield "subscribe", selection(streams, symbols, self.max_rate)
-        for stream, wanted in self._wanted.items():
-            if wanted.without:
-                yield "unsubscribe", selection([stream], sorted(wanted.without))
+        return [
+            *(
+                ("subscribe", selection(streams, symbols, self.max_rate))
+                for symbols, streams in groups.items()
+            ),
+            *(
+                ("unsubscribe", selection([stream], sorted(wanted.without)))
+                for stream, wanted in self._wanted.items()
+                if wanted.without
+            ),
+        ]
 
 
 def selection(

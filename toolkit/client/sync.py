@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from toolkit.client.async_client import StreamClient
+from toolkit.client.clock import Estimate
 from toolkit.client.dispatch import Handler
 from toolkit.client.frames import LiveFrame
+from toolkit.client.messages import Gap, Message
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
-from toolkit.streaming.wire import Stream
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-# The bot remembers and answers no more than this.
-MAX_HISTORY = 1000
+# An iterator looks so often whether it is interrupted.
+POLL_SECONDS = 1.0
 
 
 class Call(Protocol):
@@ -38,9 +36,6 @@ class Client:
     def __init__(self, stream: StreamClient, *, call: Call) -> None:
         self._stream = stream
         self._call = call
-        self._frames: dict[tuple[str, str | None, str | None, int], LiveFrame] = {}
-        self._lock = threading.Lock()
-        self._loading: set[asyncio.Task[None]] = set()
 
     @property
     def state(self) -> str:
@@ -114,6 +109,15 @@ class Client:
         """Return the time to the server and back, in milliseconds."""
         return self._run(self._stream.ping)
 
+    def latency(self) -> dict[str, dict[str, Any]]:
+        """Return one-way latencies in ms: `{stream: {count, average, p50, p95, p99, max}}`."""
+        return self._stream.latency()
+
+    @property
+    def clock(self) -> Estimate | None:
+        """The server's clock against ours (`offset_ms`, `uncertainty_ms`); None until known."""
+        return self._stream.clock
+
     def history(self, symbol: str, limit: int = 500) -> dict[str, Any]:
         """Return the last bars with their indicators, and the fills: `{bars, fills}`."""
         found: dict[str, Any] = self.command("get_history", symbol=symbol, limit=limit)
@@ -141,65 +145,27 @@ class Client:
         Of market_data it shows bars, history first, unless `kind` says `quote` or `trade`. The
         same arguments give the same frame again. Raises WireError for unknown names.
         """
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            raise ConfigError(f"limit is {limit!r}; allowed: from 1", field="limit")
-        if kind is None and stream == Stream.MARKET_DATA:
-            kind = "bar"
-        key = (stream, symbol, kind, limit)
-        with self._lock:
-            if key in self._frames:
-                return self._frames[key]
-            frame = LiveFrame(stream, symbol, kind=kind, limit=limit)
-            history = min(limit, MAX_HISTORY) if kind == "bar" else None
-            self._run(lambda: self._follow(frame, stream, symbol, history))
-            self._frames[key] = frame
-        return frame
+        return self._run(lambda: self._stream.frame(stream, symbol, kind=kind, limit=limit))
+
+    def stream(
+        self, name: str, symbol: str | None = None, *, size: int = 10_000
+    ) -> Iterator[Message | Gap]:
+        """Iterate over a stream's messages from now on, subscribing when needed; see StreamClient.
+
+        Ends when the client is closed; raises NotConnected when it cannot get the server back.
+        """
+        messages = self._run(lambda: self._stream.listen(name, symbol, size=size))
+        try:
+            while True:
+                yield from self._run(lambda: messages.batch(within=POLL_SECONDS))
+        except StopAsyncIteration:
+            return
+        finally:
+            self._stream.leave(messages)
 
     def close(self) -> None:
-        """Disconnect for good; frames keep what they have."""
-        self._run(self._close)
-
-    async def _close(self) -> None:
-        for task in self._loading:
-            task.cancel()
-        await asyncio.gather(*self._loading, return_exceptions=True)
-        await self._stream.close()
-
-    async def _follow(
-        self, frame: LiveFrame, stream: str, symbol: str | None, history: int | None
-    ) -> None:
-        symbols = None if symbol is None else [symbol]
-        remove = self._stream.on("stream_data", frame.push)
-        try:
-            await self._stream.subscribe([stream], symbols)
-            if history is not None:
-                await self._load(frame, symbols, history)
-                self._reload_when_needed(frame, symbols, history)
-        except BaseException:
-            remove()
-            raise
-
-    def _reload_when_needed(
-        self, frame: LiveFrame, symbols: list[str] | None, history: int
-    ) -> None:
-        def reload(_: Any) -> None:
-            if self._stream.state == "connected":
-                task = asyncio.create_task(self._load(frame, symbols, history))
-                self._loading.add(task)
-                task.add_done_callback(self._loaded)
-
-        self._stream.on("connected", reload)
-        self._stream.on("gap", reload)
-
-    def _loaded(self, task: asyncio.Task[None]) -> None:
-        self._loading.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("history could not be loaded again: %s", error)
-
-    async def _load(self, frame: LiveFrame, symbols: list[str] | None, limit: int) -> None:
-        for symbol in symbols or self._stream.symbols:
-            found = await self._stream.command("get_history", symbol=symbol, limit=limit)
-            frame.fill(found["bars"])
+        """Disconnect for good; iterators end, frames keep what they have."""
+        self._run(self._stream.close)
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._stream.loop is not None and _running_loop() is self._stream.loop:

@@ -22,14 +22,23 @@ class Tracker:
         self._last: dict[tuple[str, str | None], int] = {}
         self._floor: dict[str, int] = {}
         self._newest: dict[str, int] = {}
+        self._restarted: set[str] = set()
 
-    def start(self, epoch: str) -> None:
-        """Note the epoch of a new connection; another one makes all numbers start again."""
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self._last.clear()
-            self._floor.clear()
-            self._newest.clear()
+    def start(self, epoch: str) -> list[Gap]:
+        """Note the epoch of a new connection; another one makes all numbers start again.
+
+        Returns a gap for each stream whose later messages of the epoch before are lost. The
+        server says the same, but only once, and that may be lost with its connection.
+        """
+        if epoch == self.epoch:
+            return []
+        lost = [Gap.of(stream, seq + 1, None, "restart") for stream, seq in self._newest.items()]
+        self.epoch = epoch
+        self._last.clear()
+        self._floor.clear()
+        self._newest.clear()
+        self._restarted = {gap.stream for gap in lost}
+        return lost
 
     def confirm(self, seq: Mapping[str, int]) -> None:
         """Note from where a subscription delivers everything: `{stream: number}`."""
@@ -42,26 +51,30 @@ class Tracker:
         for stream, number in seq.items():
             self._newest.setdefault(stream, number)
 
-    def announced(self, gap: Gap) -> None:
-        """Note a gap that the server announced."""
-        if gap.last is not None:
-            self._floor[gap.stream] = max(self._floor.get(gap.stream, 0), gap.last)
-            self._advance(gap.stream, gap.last)
+    def announced(self, gap: Gap) -> bool:
+        """Note a gap that the server announced; returns whether it is news."""
+        if gap.last is None:
+            return gap.stream not in self._restarted
+        self._floor[gap.stream] = max(self._floor.get(gap.stream, 0), gap.last)
+        self._advance(gap.stream, gap.last)
+        return True
 
     def accept(self, message: Message) -> tuple[bool, Gap | None]:
         """Return whether `message` is new, and the gap before it if there is one."""
-        stream, seq = message.stream_type, message.seq
-        key = (stream, message.symbol)
+        stream, seq, prev = message["stream_type"], int(message["seq"]), int(message["prev"])
         if message["epoch"] != self.epoch:
             return False, None
-        known = max(self._last.get(key, 0), self._floor.get(stream, 0))
-        if not message.snapshot and seq <= self._last.get(key, 0):
+        key = (stream, message["symbol"])
+        last, snapshot = self._last.get(key, 0), message.get("snapshot")
+        if seq <= last and not snapshot:
             return False, None
-        self._last[key] = max(self._last.get(key, 0), seq)
+        self._last[key] = max(last, seq)
         self._advance(stream, seq)
-        if message.snapshot or stream not in LOSSLESS or message.prev <= known:
+        if snapshot or prev <= last or prev <= (floor := self._floor.get(stream, 0)):
             return True, None
-        return True, Gap.of(stream, known + 1, message.prev, "missing")
+        if stream not in LOSSLESS:
+            return True, None
+        return True, Gap.of(stream, max(last, floor) + 1, prev, "missing")
 
     def last_seen(self) -> dict[str, Any] | None:
         """Return what a new connection sends in order to resume; None before the first."""
@@ -74,4 +87,5 @@ class Tracker:
         self._newest.pop(stream, None)
 
     def _advance(self, stream: str, seq: int) -> None:
-        self._newest[stream] = max(self._newest.get(stream, 0), seq)
+        if seq > self._newest.get(stream, -1):
+            self._newest[stream] = seq
