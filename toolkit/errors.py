@@ -7,6 +7,7 @@ ToolkitError
 │   ├── OrderRejected      the broker (or a rule of ours) refused an order
 │   ├── NotConnected       there is no connection to send it over
 │   └── UnknownOrderState  the request left, its outcome is not known
+├── RelayError             owner and workers of a cluster cannot reach each other
 ├── WireError              a message breaks the protocol
 └── AuthError              no token, a wrong one, or too low a role
 """
@@ -68,6 +69,12 @@ class UnknownOrderState(BrokerError):
     """A request left and its outcome is unknown: look it up before deciding anything."""
 
     code = "unknown_order_state"
+
+
+class RelayError(ToolkitError):
+    """Owner and workers of a cluster cannot reach each other; goes on when they can."""
+
+    code = "relay_error"
 
 
 class WireError(ToolkitError):

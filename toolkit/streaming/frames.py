@@ -43,6 +43,7 @@ def gap(stream: Stream, first: int, last: int | None, reason: str) -> Frame:
     """Return the announcement that messages `first` to `last` of a stream will not come.
 
     `reason`: `slow` (this client's queue was full), `expired` (older than the replay ring),
-    `restart` (another epoch; `last` is then None, for nobody knows it).
+    `restart` (another epoch; `last` is then None, for nobody knows it), `outage` (the server's
+    workers could not be reached for longer than its backlog lasts).
     """
     return control("gap", {"stream": stream.value, "from": first, "to": last, "reason": reason})

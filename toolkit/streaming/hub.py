@@ -76,6 +76,25 @@ class Hub:
         self._fan_out(frame)
         self.counters.published += 1
 
+    def begin(
+        self, seq: Mapping[Stream, int], last: Mapping[tuple[Stream, str | None], int]
+    ) -> None:
+        """Go on from numbers given elsewhere: of each stream, and of each stream and symbol."""
+        self._sequencer.begin(seq, last)
+
+    def forget(self, stream: Stream, up_to: int) -> None:
+        """Note that messages up to that number are not known here: who resumes gets a gap."""
+        self._rings[stream].forget(up_to)
+
+    def lose(self, stream: Stream, first: int, last: int) -> None:
+        """Announce to all who want the stream that messages `first` to `last` will not come."""
+        self.forget(stream, last)
+        announcement = gap(stream, first, last, "outage")
+        for client in self._clients.values():
+            if stream in client.interests:
+                client.mailbox.push(announcement)
+                self.counters.gaps += 1
+
     def attach(self, client: str, *, wake: Callable[[], None]) -> None:
         """Open a mailbox for a client; `wake` is called whenever something is put into it."""
         mailbox = Mailbox(

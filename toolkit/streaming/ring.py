@@ -22,6 +22,11 @@ class Ring:
             self.expired = self._frames[0].seq
         self._frames.append(frame)
 
+    def forget(self, seq: int) -> None:
+        """Drop all frames; what came up to `seq` counts as expired."""
+        self._frames.clear()
+        self.expired = seq
+
     def after(self, seq: int) -> Iterator[Frame]:
         """Return what is kept of the frames after `seq`; see `expired` for what is not."""
         newest_first = takewhile(lambda frame: frame.seq > seq, reversed(self._frames))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from toolkit.streaming.frames import Frame, event_text
@@ -49,6 +49,13 @@ class Sequencer:
         """Go on from a frame that was numbered elsewhere in the same epoch."""
         assert frame.stream is not None, "control events carry no number"
         self._seq[frame.stream] = self._last[frame.stream, frame.symbol] = frame.seq
+
+    def begin(
+        self, seq: Mapping[Stream, int], last: Mapping[tuple[Stream, str | None], int]
+    ) -> None:
+        """Go on after these numbers: of each stream, and of each stream and symbol."""
+        self._seq = {**dict.fromkeys(Stream, 0), **seq}
+        self._last = dict(last)
 
     def snapshot(self, item: Payload) -> Frame:
         """Encode the state as of now: it carries the number up to which it is current."""
