@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -105,39 +105,65 @@ def dashboard_key(token: str) -> str:
 
 def plain(value: Any) -> Any:
     """Return `value` as JSON-ready types; an event becomes the data of its message."""
-    if type(value) in _ROUTES:
+    kind = type(value)
+    convert = _PLAIN.get(kind)
+    if convert is not None:
+        return convert(value)
+    if kind in _ROUTES:
         return payload(value).data
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return _finite(value)
     if isinstance(value, StrEnum):
         return value.value
-    if value is None or isinstance(value, (str, bool, int)):
+    if isinstance(value, (str, int)):
         return value
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, datetime):
-        return format_time(value)
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(v) for v in value]
     if isinstance(value, type) or not hasattr(value, "__dataclass_fields__"):
-        raise TypeError(f"{type(value).__name__} has no place on the wire")
+        raise TypeError(f"{kind.__name__} has no place on the wire")
     return _members(value)
 
 
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _list(values: Iterable[Any]) -> list[Any]:
+    return [plain(value) for value in values]
+
+
 def _members(value: Any) -> dict[str, Any]:
-    return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
 
 
 def format_time(time: datetime) -> str:
     """Return RFC 3339 in UTC, with a trailing Z."""
+    if time.tzinfo is UTC:
+        return time.isoformat()[:-6] + "Z"
     return rfc3339(time)
 
 
 def parse_time(text: str) -> datetime:
     """Read what `format_time` wrote; the result is UTC-aware."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+# By exact type, for speed: nearly all that travels.
+_PLAIN: Mapping[type, Callable[[Any], Any]] = {
+    str: _same,
+    int: _same,
+    bool: _same,
+    type(None): _same,
+    float: _finite,
+    Decimal: float,
+    datetime: format_time,
+    list: _list,
+    tuple: _list,
+}
 
 
 def _bar(bar: Bar) -> dict[str, Any]:
@@ -176,17 +202,35 @@ def payload(event: Event | Payload) -> Payload:
     data = to_data(event)
     data["kind"] = kind
     symbol: str | None = data.get("symbol")
-    moment = data.get("timestamp") or data.get("exit_time") or data.get("updated_at")
-    moment = moment or data.get("before")
-    if moment is None:
-        raise TypeError(f"{type(event).__name__} carries no time")
-    final_bar = kind == "bar" and bool(data["final"])
-    lossless = stream in LOSSLESS or final_bar or kind in ("gap", "problem")
+    lossless = stream in LOSSLESS or kind in ("gap", "problem") or (kind == "bar" and data["final"])
     return Payload(
         stream=stream,
         symbol=symbol,
         kind=kind,
-        timestamp=parse_time(moment),
+        timestamp=_moment(event),
         data=data,
-        conflate=None if lossless else f"{stream}:{kind}:{symbol}",
+        conflate=None if lossless else f"{stream.value}:{kind}:{symbol}",
     )
+
+
+def route(event: Event | Payload) -> tuple[Stream, str | None]:
+    """Return the stream and symbol of an event without converting it."""
+    if isinstance(event, Payload):
+        return event.stream, event.symbol
+    named = event.bar if isinstance(event, Evaluation) else event
+    return _ROUTES[type(event)][0], getattr(named, "symbol", None)
+
+
+def _moment(event: Event) -> datetime:
+    match event:
+        case Evaluation():
+            moment = event.bar.timestamp
+        case RoundTrip():
+            moment = event.exit_time
+        case Position() | Order():
+            moment = event.updated_at
+        case MarketGap():
+            moment = event.before
+        case _:
+            moment = event.timestamp
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
