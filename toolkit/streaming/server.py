@@ -14,14 +14,18 @@ from typing import Any
 import socketio
 import uvicorn
 
+from toolkit.bot.events import Event
+from toolkit.streaming.alerts import LatencyWatch
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.commands import Commands, Reporter
+from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
 from toolkit.streaming.delivery import Delivery
 from toolkit.streaming.guard import App, Guard, Receive, Scope, Send
 from toolkit.streaming.handlers import SocketHandlers
 from toolkit.streaming.http_api import Service, create_api
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.listener import bind
+from toolkit.streaming.notifications import Notifications, Timer
 from toolkit.streaming.proxy import Proxy
 from toolkit.streaming.service import BotPort
 from toolkit.streaming.settings import ServerSettings
@@ -50,8 +54,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 class StreamingServer:
-    """Serves one bot. `start` and `stop` belong to the loop that publishes to `hub`.
+    """Serves one bot, which publishes with `publish` in the loop of `start` and `stop`.
 
+    Another ASGI server may run `app` instead: between `open` and `stop`.
     `dashboard` gives the address of the dashboard process, None while there is none;
     `on_shutdown` is called (in the loop) when an admin sends the command `shutdown`.
     """
@@ -66,7 +71,6 @@ class StreamingServer:
         on_shutdown: Callable[[], None] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._bot = bot
         self._hub = hub
         self._settings = settings
         self._dashboard = dashboard
@@ -76,8 +80,35 @@ class StreamingServer:
         self._listener: socket.socket | None = None
         self._port = settings.port
         self._uvicorn: _Uvicorn | None = None
+        self._opened = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
+        self._stats = ServiceStats(hub.counters, clock=clock, monotonic=time.monotonic)
+        self._notifications = Notifications(
+            hub.publish, monotonic=time.monotonic, later=_call_later
+        )
+        self.controls = StreamingControls(
+            hub,
+            self._notifications,
+            self._stats,
+            state=ControlState(
+                streaming_interval=settings.streaming_interval,
+                notification_throttle=settings.notification_throttle,
+            ),
+            monotonic=time.monotonic,
+        )
+        self._bot = ControlledBot(bot, self.controls)
+        self._alerts = LatencyWatch(
+            self._stats,
+            max_latency_ms=settings.websocket.max_latency_ms,
+            clock=clock,
+            monotonic=time.monotonic,
+        )
+
+    def publish(self, event: Event) -> None:
+        """Publish one event of the bot, in the server's loop; never blocks."""
+        self._stats.heard(event)
+        self._notifications.publish(event)
 
     @property
     def port(self) -> int:
@@ -96,13 +127,24 @@ class StreamingServer:
         """The owner's token (admin)."""
         return self._auth.token
 
+    @property
+    def app(self) -> App:
+        """What an ASGI server runs, once `open` was called; without `lifespan`."""
+        return self._app
+
+    def open(self) -> None:
+        """Get ready to answer, without a port; in the loop that will serve `app`."""
+        self._stats.start()
+        self._build()
+        self._opened = True
+        self._spawn(self._heartbeat())
+
     async def start(self) -> None:
         """Bind the port and serve; raises ConfigError at once when the port cannot be had."""
         self._listener = bind(self._settings.host, self._settings.port)
         self._port = self._listener.getsockname()[1]
         self._auth.bind(self._port)
-        self._build()
-        self._hub.set_min_interval(self._settings.streaming_interval)
+        self.open()
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -125,32 +167,37 @@ class StreamingServer:
             if self._serving.done():
                 self._serving.result()
             await asyncio.sleep(0)
-        self._spawn(self._heartbeat())
 
     async def stop(self) -> None:
         """Say goodbye to clients and stop within a second, leaving nothing behind."""
-        if self._uvicorn is None or self._serving is None:
+        if not self._opened:
             return
+        self._opened = False
         await self._say_goodbye()
+        self._notifications.close()
         await self._delivery.close()
         await self._commands.close()
         await self._proxy.close()
         await self._sio.shutdown()
-        self._uvicorn.should_exit = True
-        self._abort_all_after(GOODBYE_SECONDS)
-        await self._serving
-        self._cut_off(self._uvicorn.server_state.connections)
+        await self._stop_listening()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_listening(self) -> None:
+        if self._uvicorn is None or self._serving is None:
+            return
+        self._uvicorn.should_exit = True
+        self._abort_all_after(GOODBYE_SECONDS)
+        await self._serving
+        self._cut_off(self._uvicorn.server_state.connections)
         self._uvicorn = self._serving = None
 
     def _build(self) -> None:
         settings, hub = self._settings, self._hub
         self._sio = _socketio_server(settings, self._auth)
         self._sio.eio.start_background_task = self._start_background_task
-        self._stats = ServiceStats(hub.counters, clock=self._clock, monotonic=time.monotonic)
         self._delivery = Delivery(
             hub, self._sio.eio, self._stats, stall_timeout=settings.websocket.ping_timeout
         )
@@ -213,6 +260,8 @@ class StreamingServer:
                 "active_clients": len(self._stats.clients),
             }
             self._hub.broadcast("heartbeat", beat)
+            for alert in self._alerts.check():
+                self._hub.broadcast("alert", alert.to_dict())
 
     async def _say_goodbye(self) -> None:
         goodbyes = [self._sio.disconnect(client) for client in list(self._stats.clients)]
@@ -238,6 +287,10 @@ class StreamingServer:
         for connection in list(connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def _socketio_server(settings: ServerSettings, auth: Authenticator) -> Any:

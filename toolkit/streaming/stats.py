@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from toolkit.bot.events import Event
 from toolkit.core.histogram import Histogram
+from toolkit.core.types import Bar, Evaluation, Quote, Trade
 from toolkit.streaming.frames import Frame
 from toolkit.streaming.latency import WINDOW_SECONDS, Rate, StreamLatency
 from toolkit.streaming.mailbox import Counters
 from toolkit.streaming.requests import LatencyReport
 from toolkit.streaming.wire import Role, Stream, format_time
+
+MARKET_DATA = (Quote, Trade, Bar)
 
 
 @dataclass(slots=True)
@@ -58,6 +62,25 @@ class ServiceStats:
         self._measured_from = 0.0
         self._streams = {stream: StreamLatency() for stream in Stream}
         self._rate = Rate(now=self._started)
+        self._clock = clock
+        self._heard: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin to count time now."""
+        self.started_at, self._started = self._clock(), self._monotonic()
+        self.reset()
+
+    def heard(self, event: Event) -> None:
+        """Note market data on its way in."""
+        if isinstance(event, MARKET_DATA):
+            self._heard[event.symbol] = self._monotonic()
+        elif isinstance(event, Evaluation):
+            self._heard[event.bar.symbol] = self._monotonic()
+
+    def feed_ages(self) -> dict[str, float]:
+        """Return for each symbol the seconds since its latest market data came."""
+        now = self._monotonic()
+        return {symbol: now - heard for symbol, heard in self._heard.items()}
 
     def handed_over(self, frames: Sequence[Frame], *, receivers: int, now: float) -> None:
         """Note that `receivers` clients were handed `frames` at the monotonic time `now`."""

@@ -74,10 +74,14 @@ COMMAND_ROLES: Mapping[str, Role] = {
     "get_history": Role.VIEW,
     "get_trades": Role.VIEW,
     "get_orders": Role.VIEW,
+    "get_streaming_stats": Role.VIEW,
     "set_parameters": Role.TUNE,
+    "set_streaming": Role.TUNE,
     "start": Role.TRADE,
     "stop": Role.TRADE,
     "flatten": Role.TRADE,
+    "start_streaming": Role.TRADE,
+    "stop_streaming": Role.TRADE,
     "shutdown": Role.ADMIN,
 }
 
