@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from toolkit.session.launch import connect, launch
     from toolkit.session.session import Session
     from toolkit.session.study import backtest, bars, sweep
+    from toolkit.streaming.settings import WebSocketConfig
 
 # Imported when first used, so that `import toolkit` stays quick.
 _LAZY = {
     "Costs": "toolkit.core.costs",
     "Session": "toolkit.session.session",
+    "WebSocketConfig": "toolkit.streaming.settings",
     "backtest": "toolkit.session.study",
     "bars": "toolkit.session.study",
     "connect": "toolkit.session.launch",
@@ -52,6 +54,7 @@ __all__ = [
     "Session",
     "ToolkitError",
     "UnknownOrderState",
+    "WebSocketConfig",
     "WireError",
     "__version__",
     "backtest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -10,11 +11,38 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toolkit.errors import ConfigError
+from toolkit.streaming.settings import Limits, ServerSettings, WebSocketConfig
 from toolkit.streaming.wire import DEFAULT_PORT
+
+# Names that users know from before; they carry no prefix.
+ENVIRONMENT_NAMES = {
+    "websocket_ping_timeout": "WEBSOCKET_PING_TIMEOUT",
+    "websocket_ping_interval": "WEBSOCKET_PING_INTERVAL",
+    "websocket_max_latency": "WEBSOCKET_MAX_LATENCY",
+    "streaming_interval": "STREAMING_INTERVAL",
+    "notification_throttle": "NOTIFICATION_THROTTLE",
+    "max_connections": "MAX_CONNECTIONS",
+    "alpaca_key_id": "APCA_API_KEY_ID",
+    "alpaca_secret_key": "APCA_API_SECRET_KEY",
+    "alpaca_trading_url": "ALPACA_TRADING_URL",
+}
+
+
+def _named(name: str, default: Any, **limits: Any) -> Any:
+    return Field(default, validation_alias=ENVIRONMENT_NAMES[name], **limits)
+
+
+def _number(name: str, default: float | None, **limits: Any) -> Any:
+    return _named(name, default, allow_inf_nan=False, **limits)
 
 
 class Settings(BaseSettings):
-    """What the environment says: `TOOLKIT_*`, and Alpaca's own `APCA_API_*` for the keys."""
+    """What the environment says: `TOOLKIT_*`, and names that are older than we.
+
+    Those are `WEBSOCKET_PING_TIMEOUT`, `WEBSOCKET_PING_INTERVAL`, `STREAMING_INTERVAL`,
+    `NOTIFICATION_THROTTLE` (seconds), `WEBSOCKET_MAX_LATENCY` (milliseconds), `MAX_CONNECTIONS`,
+    and Alpaca's own for the keys.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="TOOLKIT_", env_file=".env", extra="ignore", populate_by_name=True
@@ -25,13 +53,15 @@ class Settings(BaseSettings):
     token: SecretStr | None = None
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     state_dir: Path = Field(default_factory=lambda: user_state_path("stochrsi-toolkit"))
-    alpaca_key_id: SecretStr | None = Field(default=None, validation_alias="APCA_API_KEY_ID")
-    alpaca_secret_key: SecretStr | None = Field(
-        default=None, validation_alias="APCA_API_SECRET_KEY"
-    )
-    alpaca_trading_url: str = Field(
-        default="https://paper-api.alpaca.markets", validation_alias="ALPACA_TRADING_URL"
-    )
+    websocket_ping_timeout: float | None = _number("websocket_ping_timeout", None, gt=0)
+    websocket_ping_interval: float | None = _number("websocket_ping_interval", None, gt=0)
+    websocket_max_latency: float | None = _number("websocket_max_latency", None, gt=0)
+    streaming_interval: float = _number("streaming_interval", 0.0, ge=0, le=60)
+    notification_throttle: float = _number("notification_throttle", 0.0, ge=0, le=60)
+    max_connections: int | None = _named("max_connections", None, ge=1)
+    alpaca_key_id: SecretStr | None = _named("alpaca_key_id", None)
+    alpaca_secret_key: SecretStr | None = _named("alpaca_secret_key", None)
+    alpaca_trading_url: str = _named("alpaca_trading_url", "https://paper-api.alpaca.markets")
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -46,15 +76,51 @@ class Settings(BaseSettings):
         try:
             return cls(**{k: v for k, v in overrides.items() if v is not None})
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"setting {name}: {first['msg']} (TOOLKIT_{name.upper()} or the argument {name})",
-                field=name,
-                allowed=first["msg"],
-            ) from None
+            raise _config_error(error) from None
+
+    def server(self, *, websocket: WebSocketConfig | None = None) -> ServerSettings:
+        """Return how to serve; `websocket` decides alone about what it covers, where given."""
+        return ServerSettings(
+            host=self.host,
+            port=self.port,
+            token=self.token.get_secret_value() if self.token else None,
+            allowed_origins=self.allowed_origins,
+            websocket=websocket or self._websocket(),
+            limits=self._limits(),
+            streaming_interval=self.streaming_interval,
+            notification_throttle=self.notification_throttle,
+        )
+
+    def _websocket(self) -> WebSocketConfig:
+        given = {
+            "ping_timeout": self.websocket_ping_timeout,
+            "ping_interval": self.websocket_ping_interval,
+            "max_latency_ms": self.websocket_max_latency,
+        }
+        return replace(WebSocketConfig(), **{k: v for k, v in given.items() if v is not None})
+
+    def _limits(self) -> Limits:
+        if self.max_connections is None:
+            return Limits()
+        return Limits(
+            max_connections=self.max_connections,
+            max_connections_per_address=self.max_connections,
+        )
 
     @property
     def has_alpaca_keys(self) -> bool:
         """Whether both of Alpaca's keys are set."""
         return bool(self.alpaca_key_id and self.alpaca_secret_key)
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    names = {variable: name for name, variable in ENVIRONMENT_NAMES.items()}
+    name = names.get(place, place)
+    variable = ENVIRONMENT_NAMES.get(name, f"TOOLKIT_{name.upper()}")
+    return ConfigError(
+        f"setting {name}: {first['msg']} ({variable} or the argument {name})",
+        field=name,
+        allowed=first["msg"],
+    )

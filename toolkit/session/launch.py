@@ -18,6 +18,7 @@ from toolkit.session.hosts import Host, ProcessHost, ThreadHost
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry, ServerRecord, link_to
 from toolkit.session.session import Session
+from toolkit.streaming.settings import WebSocketConfig
 
 Announce = Callable[[str], None]
 
@@ -34,6 +35,7 @@ def launch(
     isolation: Literal["thread", "process"] = "thread",
     port: int | None = None,
     dashboard: bool = False,
+    websocket: WebSocketConfig | None = None,
     announce: Announce = print,
 ) -> Session:
     """Start bot and server in the background and return at once.
@@ -43,8 +45,8 @@ def launch(
     port finds again: what was tuned since stays, and arguments that ask for something else than
     what runs are refused. `recording` replays a file (all its symbols by default); otherwise the
     market is simulated from `seed`. `capital` in dollars, `speed` as in market.pace; defaults
-    in `session.options.LaunchOptions`. Raises ConfigError, also for a port that is taken, and
-    DataError.
+    in `session.options.LaunchOptions`. `websocket` sets the connection to clients.
+    Raises ConfigError, also for a port that is taken, and DataError.
     """
     if isolation not in ("thread", "process"):
         raise ConfigError(
@@ -60,6 +62,7 @@ def launch(
         "recording": None if recording is None else str(Path(recording).absolute()),
         "seed": seed,
         "speed": None if speed is None else str(speed),
+        "websocket": websocket,
     }
     wanted = {name: value for name, value in wanted.items() if value is not None}
     return _launch(wanted, isolation=isolation, port=port, dashboard=dashboard, announce=announce)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters, Value
+from toolkit.streaming.settings import WebSocketConfig
 
 DEFAULT_SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
 
@@ -19,7 +20,7 @@ class LaunchOptions:
     `recording` is a file to replay; without one the market is simulated from `seed`. `symbols`
     None are all of the recording, or a few of the simulated market. `speed` is as in
     `market.pace`: `60` or `60x` times real time, `60/s` bars a second, or `max`. `capital` in
-    dollars, `timeframe` in seconds.
+    dollars, `timeframe` in seconds. `websocket` None is as the environment says.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -31,6 +32,7 @@ class LaunchOptions:
     speed: str = "60x"
     timeframe: float = 60.0
     dashboard: bool = True
+    websocket: WebSocketConfig | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values that `from_dict` reads back."""
@@ -42,4 +44,6 @@ class LaunchOptions:
         data = dict(values)
         data["symbols"] = tuple(data["symbols"]) if data["symbols"] else None
         data["costs"] = Costs(**data["costs"])
+        websocket = data.get("websocket")
+        data["websocket"] = WebSocketConfig(**websocket) if websocket else None
         return cls(**data)

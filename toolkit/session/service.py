@@ -19,7 +19,7 @@ from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import ServerRecord, link_to, log_file
 from toolkit.streaming.hub import Hub
-from toolkit.streaming.server import ServerSettings, StreamingServer
+from toolkit.streaming.server import StreamingServer
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +42,13 @@ class Service:
         self.server = StreamingServer(
             bot=self.bot,
             hub=self.hub,
-            settings=ServerSettings(
-                host=settings.host,
-                port=settings.port,
-                token=settings.token.get_secret_value() if settings.token else None,
-                allowed_origins=settings.allowed_origins,
-            ),
+            settings=settings.server(websocket=options.websocket),
             dashboard=lambda: self._dashboard_url,
             on_shutdown=self.shutdown.set,
         )
 
     def _publish(self, event: Event) -> None:
-        self.hub.publish(event)
+        self.server.publish(event)
         if self._listener is not None:
             self._listener(event)
 
