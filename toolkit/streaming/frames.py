@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -11,13 +11,14 @@ import orjson
 from toolkit.streaming.wire import Stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Frame:
     """One event as the text of a Socket.IO packet, and what the hub must know to deliver it.
 
     `stream` is None for control events (`connected`, `gap`, `error`...); an `urgent` one of
     them goes out even while streaming is stopped. `created` is the monotonic time of publishing,
-    in seconds; 0 for what is not measured.
+    in seconds; 0 for what is not measured. Made once and never changed, but for what the express
+    way remembers: the bytes of the WebSocket message, `packed`, and those `deflated`.
     """
 
     text: str
@@ -27,6 +28,8 @@ class Frame:
     conflate: str | None = None
     created: float = 0.0
     urgent: bool = False
+    packed: bytes = field(default=b"", init=False, repr=False)
+    deflated: bytes = field(default=b"", init=False, repr=False)
 
 
 def event_text(name: str, data: Mapping[str, Any]) -> str:

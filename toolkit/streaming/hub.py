@@ -1,4 +1,4 @@
-"""The hub: numbers messages, keeps what must not be lost, and fills one mailbox per client.
+"""The hub: numbers messages, keeps what must not be lost, and fills the clients' mailboxes.
 
 Pure and synchronous: no sockets, no tasks, no locks. All calls come from one event loop.
 """
@@ -6,20 +6,22 @@ Pure and synchronous: no sockets, no tasks, no locks. All calls come from one ev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from toolkit.bot.events import Event
 from toolkit.errors import ConfigError, WireError
+from toolkit.streaming.audience import Audiences
+from toolkit.streaming.cohort import Cohorts, Parcel
 from toolkit.streaming.frames import Frame, control, gap
 from toolkit.streaming.interest import Interest
 from toolkit.streaming.mailbox import Counters, Mailbox
 from toolkit.streaming.ring import Ring
 from toolkit.streaming.sequencer import Sequencer
 from toolkit.streaming.subscriber import ResumePoint, Subscriber
-from toolkit.streaming.wire import Payload, Stream, payload
+from toolkit.streaming.wire import Payload, Stream, payload, route
 
 
 class Hub:
@@ -50,7 +52,8 @@ class Hub:
         self._queue_size = queue_size
         self._rings = {stream: Ring(ring_size) for stream in Stream}
         self._clients: dict[str, Subscriber] = {}
-        self._audiences: dict[tuple[Stream, str | None], tuple[Mailbox, ...]] = {}
+        self._audiences = Audiences()
+        self._cohorts = Cohorts(self._audiences, self._new_mailbox)
         self.min_interval = 0.0
         self.paused = False
 
@@ -61,7 +64,7 @@ class Hub:
     def publish(self, event: Event | Payload) -> None:
         """Number one event and hand it to every client that wants it; never blocks."""
         item = payload(event)
-        if item.conflate is None or self._audience((item.stream, item.symbol)):
+        if item.conflate is None or self._audiences.wanted(item.stream, item.symbol):
             self._fan_out(self._sequencer.frame(item))
         else:
             self._sequencer.skip(item)
@@ -90,38 +93,61 @@ class Hub:
         """Announce to all who want the stream that messages `first` to `last` will not come."""
         self.forget(stream, last)
         announcement = gap(stream, first, last, "outage")
-        for client in self._clients.values():
-            if stream in client.interests:
-                client.mailbox.push(announcement)
-                self.counters.gaps += 1
+        for mailbox, wants in self._mailboxes():
+            if stream in wants:
+                mailbox.push(announcement)
+                self.counters.gaps += mailbox.receivers
 
-    def attach(self, client: str, *, wake: Callable[[], None]) -> None:
-        """Open a mailbox for a client; `wake` is called whenever something is put into it."""
-        mailbox = Mailbox(
-            size=self._queue_size,
-            wake=wake,
-            monotonic=self._monotonic,
-            counters=self.counters,
-        )
-        mailbox.paused = self.paused
-        self._clients[client] = Subscriber(mailbox)
-        self._set_interval(self._clients[client])
+    def attach(self, client: str, *, wake: Callable[[], None], batch: bool = False) -> None:
+        """Open a mailbox for a client; `wake` is called when something is put into it.
+
+        `batch`: the client reads many messages in one event.
+        """
+        found = Subscriber(client, self._new_mailbox(wake), batch=batch)
+        self._clients[client] = found
+        self._set_interval(found)
 
     def detach(self, client: str) -> None:
         """Forget a client and all that waits for it."""
-        if self._clients.pop(client, None):
-            self._audiences.clear()
+        if found := self._clients.pop(client, None):
+            self._cohorts.leave(found)
+            self._audiences.remove(found.mailbox, found.wishes)
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever there is something to collect again."""
+        self._cohorts.wake = wake
+
+    def join(self, client: str) -> bool:
+        """Let a client that keeps up share a mailbox with those that want the same.
+
+        False while something waits for it or it has a rate limit. From then on its messages come
+        from `collect`; whatever concerns the client alone brings it back to `take`.
+        """
+        found = self._clients.get(client)
+        return found is not None and self._cohorts.join(found)
+
+    def leave(self, client: str, undelivered: Sequence[Frame] = ()) -> None:
+        """Bring a client back to its own mailbox, with what was collected but not written."""
+        found = self._clients.get(client)
+        if found is not None and found.cohort is not None:
+            self.counters.delivered -= sum(1 for frame in undelivered if frame.stream)
+            self._cohorts.leave(found, undelivered)
+
+    def collect(self) -> Iterator[Parcel]:
+        """Remove and return what is to be written now to clients that have joined."""
+        return self._cohorts.collect()
 
     def send(self, client: str, event: str, data: Mapping[str, Any]) -> None:
         """Queue one control event, in order with the client's messages."""
         if found := self._clients.get(client):
+            self._cohorts.leave(found)
             found.mailbox.push(control(event, data, urgent=True))
 
     def broadcast(self, event: str, data: Mapping[str, Any]) -> None:
         """Queue one control event for every client."""
         frame = control(event, data, urgent=True)
-        for client in self._clients.values():
-            client.mailbox.push(frame)
+        for mailbox, _ in self._mailboxes():
+            mailbox.push(frame)
 
     def take(self, client: str, limit: int) -> list[Frame]:
         """Remove and return what the client may get now, about `limit` frames at most."""
@@ -136,7 +162,9 @@ class Hub:
     def waiting(self, client: str) -> int:
         """Return how many frames wait for the client."""
         found = self._clients.get(client)
-        return len(found.mailbox) if found else 0
+        if found is None:
+            return 0
+        return len(found.cohort.mailbox if found.cohort else found.mailbox)
 
     def subscriptions(self, client: str) -> list[str]:
         """Return the names of the streams the client is subscribed to."""
@@ -164,7 +192,7 @@ class Hub:
         resumed = {s: found.resume.pop(s) for s in streams if s in found.resume}
         for stream in streams:
             found.interests.setdefault(stream, Interest()).add(symbols, self.seq(stream))
-        self._audiences.clear()
+        self._enlist(found)
         confirmation = {
             "stream_types": [stream.value for stream in streams],
             "symbols": None if symbols is None else list(symbols),
@@ -188,7 +216,7 @@ class Hub:
                 interest.remove(symbols)
                 if not interest:
                     del found.interests[stream]
-        self._audiences.clear()
+        self._enlist(found)
         found.mailbox.discard(lambda f: bool(f.stream and not found.wants(f.stream, f.symbol)))
         confirmation = {
             "stream_types": [stream.value for stream in streams],
@@ -230,31 +258,49 @@ class Hub:
         self.paused = paused
         for client in self._clients.values():
             client.mailbox.paused = paused
+        for cohort in self._cohorts:
+            cohort.mailbox.paused = paused
         self.broadcast("config_changed", {"streaming": not paused})
 
     def _asking(self, client: str) -> Subscriber:
         found = self._clients[client]
         if found.mailbox.congested:
             raise WireError("too many requests wait for an answer; read what was sent first")
+        self._cohorts.leave(found)
         return found
 
     def _set_interval(self, client: Subscriber) -> None:
         own = 1.0 / client.max_rate if client.max_rate else 0.0
-        client.mailbox.interval = max(own, self.min_interval)
+        interval = max(own, self.min_interval)
+        if interval:
+            self._cohorts.leave(client)
+        client.mailbox.interval = interval
 
-    def _audience(self, key: tuple[Stream, str | None]) -> tuple[Mailbox, ...]:
-        audience = self._audiences.get(key)
-        if audience is None:
-            audience = tuple(c.mailbox for c in self._clients.values() if c.wants(*key))
-            self._audiences[key] = audience
-        return audience
+    def _new_mailbox(self, wake: Callable[[], None]) -> Mailbox:
+        mailbox = Mailbox(
+            size=self._queue_size, wake=wake, monotonic=self._monotonic, counters=self.counters
+        )
+        mailbox.paused = self.paused
+        return mailbox
+
+    def _mailboxes(self) -> Iterator[tuple[Mailbox, Collection[Stream]]]:
+        """All mailboxes that are filled now, each with the streams that it is filled from."""
+        for cohort in self._cohorts:
+            yield cohort.mailbox, [stream for stream, _ in cohort.wishes]
+        for client in self._clients.values():
+            if client.cohort is None:
+                yield client.mailbox, client.interests
+
+    def _enlist(self, client: Subscriber) -> None:
+        self._audiences.remove(client.mailbox, client.wishes)
+        client.wishes = client.wish()
+        self._audiences.add(client.mailbox, client.wishes)
 
     def _fan_out(self, frame: Frame) -> None:
         assert frame.stream is not None, "control events are sent, not published"
         if frame.conflate is None:
             self._rings[frame.stream].append(frame)
-        for mailbox in self._audience((frame.stream, frame.symbol)):
-            mailbox.push(frame)
+        self._audiences.push(frame.stream, frame)
 
     def _start(self, stream: Stream, resumed: Mapping[Stream, ResumePoint]) -> int:
         point = resumed.get(stream)
@@ -283,8 +329,7 @@ class Hub:
         events: Iterable[Event | Payload],
     ) -> None:
         for event in events:
-            item = payload(event)
-            if item.stream not in streams:
-                continue
-            if symbols is None or item.symbol is None or item.symbol in symbols:
-                client.mailbox.push(self._sequencer.snapshot(item))
+            stream, symbol = route(event)
+            wanted = symbols is None or symbol is None or symbol in symbols
+            if wanted and stream in streams:
+                client.mailbox.push(self._sequencer.snapshot(payload(event)))

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
+
+
+class Wish(NamedTuple):
+    """What is wanted of one stream: `symbols`, or everything but `symbols`.
+
+    Among named symbols, None stands for messages without one.
+    """
+
+    everything: bool
+    symbols: frozenset[str | None]
 
 
 class Interest:
@@ -22,6 +33,13 @@ class Interest:
         if symbol in self._since:
             return self._since[symbol]
         return None if symbol in self._without else self._others
+
+    @property
+    def wish(self) -> Wish:
+        """What is wanted now."""
+        if self._others is not None:
+            return Wish(True, frozenset(self._without))
+        return Wish(False, frozenset(self._since))
 
     def add(self, symbols: Collection[str] | None, now: int) -> None:
         """Want `symbols` (None = all) from seq `now` on; what is wanted already stays as it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from toolkit.streaming.frames import Frame, gap
@@ -24,14 +24,40 @@ class Counters:
 
 
 class Mailbox:
-    """What waits for one client.
+    """What waits for one client, or for the `receivers` of a cohort.
 
     Lossless frames: at most `size`; when one more comes, the oldest goes and a `gap` takes its
     place. Conflatable frames replace their predecessor once the client lags (an eighth of
     `size` waits) or has a rate limit, so that of them at most `size / 8` wait, and one of each
     key. Control frames: at most CONTROL_LIMIT; urgent ones beyond it are dropped, for others
     ask `congested` first. Within a stream nothing overtakes.
+
+    As long as no rule has anything to do (no lag, no rate limit, no control frame, not paused),
+    frames are just appended to a list; the first that needs a rule moves them into the books.
     """
+
+    __slots__ = (
+        "_control",
+        "_counters",
+        "_gaps",
+        "_interval",
+        "_lag",
+        "_latest",
+        "_lossless",
+        "_monotonic",
+        "_next_release",
+        "_order",
+        "_paused",
+        "_recent",
+        "_released",
+        "_released_of",
+        "_ruled",
+        "_size",
+        "_urgent",
+        "_waiting",
+        "_wake",
+        "receivers",
+    )
 
     def __init__(
         self,
@@ -41,8 +67,11 @@ class Mailbox:
         monotonic: Callable[[], float],
         counters: Counters,
     ) -> None:
-        self.interval = 0.0
-        self.paused = False
+        self.receivers = 1
+        self._interval = 0.0
+        self._paused = False
+        self._ruled = False
+        self._recent: list[Frame] = []
         self._size = size
         self._lag = max(1, size // 8)
         self._wake = wake
@@ -62,7 +91,29 @@ class Mailbox:
         self._next_release = 0.0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._recent) + len(self._waiting)
+
+    @property
+    def interval(self) -> float:
+        """Seconds that lie at least between two releases of conflatable frames; 0 = none."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        self._open_books()
+        self._close_books()
+
+    @property
+    def paused(self) -> bool:
+        """Whether only urgent frames may go."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._open_books()
+        self._close_books()
 
     @property
     def congested(self) -> bool:
@@ -71,22 +122,22 @@ class Mailbox:
 
     def push(self, frame: Frame) -> None:
         """Add one frame; never blocks, never raises."""
-        if frame.urgent and self.congested:
-            self._counters.dropped += 1
+        recent = self._recent
+        if self._ruled or frame.stream is None or len(recent) >= self._lag:
+            self._push_by_the_books(frame)
             return
-        self._order += 1
-        if frame.stream is None:
-            self._control += 1
-            self._urgent += frame.urgent
-        elif frame.conflate is None:
-            self._push_lossless(frame.stream)
-        else:
-            self._push_loose(frame.conflate)
-        self._waiting[self._order] = frame
-        self._wake()
+        recent.append(frame)
+        if len(recent) == 1:
+            self._wake()
 
     def take(self, limit: int) -> list[Frame]:
         """Remove and return what may go now, gaps first, at most about `limit` frames."""
+        if self._recent:
+            frames, self._recent = self._recent[:limit], self._recent[limit:]
+            self._counters.delivered += len(frames) * self.receivers
+            return frames
+        if not self._ruled:
+            return []
         frames = self._take_gaps()
         self._release()
         ready: list[tuple[int, Frame]] = []
@@ -98,26 +149,70 @@ class Mailbox:
         for order, frame in ready:
             self._remove(order, frame)
         frames.extend(frame for _, frame in ready)
-        self._counters.delivered += sum(1 for frame in frames if frame.stream)
+        self._counters.delivered += sum(1 for frame in frames if frame.stream) * self.receivers
+        self._close_books()
         return frames
 
     def due_in(self) -> float | None:
         """Seconds until `take` has something; 0 for now, None when nothing waits."""
-        if self.paused:
+        if self._recent:
+            return 0.0
+        if self._paused:
             return 0.0 if self._urgent else None
         if self._gaps or self._lossless or self._control:
             return 0.0
         if not self._waiting:
             return None
-        if self.interval == 0 or next(iter(self._waiting)) <= self._released:
+        if self._interval == 0 or next(iter(self._waiting)) <= self._released:
             return 0.0
         return max(0.0, self._next_release - self._monotonic())
 
+    def take_over(self, other: Mailbox) -> None:
+        """Add all that waits in `other`, and the gaps it has to announce; `other` keeps them."""
+        for stream, (first, last) in other._gaps.items():
+            self._open_books()
+            self._note_gap(stream, first, last)
+        for frame in other:
+            self.push(frame)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter([*self._recent, *self._waiting.values()])
+
     def discard(self, unwanted: Callable[[Frame], bool]) -> None:
         """Throw away frames of streams that are no longer wanted."""
+        self._open_books()
         for order, frame in list(self._waiting.items()):
             if frame.stream is not None and unwanted(frame):
                 self._remove(order, frame)
+        self._close_books()
+
+    def _push_by_the_books(self, frame: Frame) -> None:
+        if frame.urgent and self.congested:
+            self._counters.dropped += self.receivers
+            return
+        self._open_books()
+        self._enter(frame)
+        self._wake()
+
+    def _open_books(self) -> None:
+        self._ruled = True
+        recent, self._recent = self._recent, []
+        for frame in recent:
+            self._enter(frame)
+
+    def _close_books(self) -> None:
+        self._ruled = bool(self._waiting or self._gaps or self._paused or self._interval)
+
+    def _enter(self, frame: Frame) -> None:
+        self._order += 1
+        if frame.stream is None:
+            self._control += 1
+            self._urgent += frame.urgent
+        elif frame.conflate is None:
+            self._push_lossless(frame.stream)
+        else:
+            self._push_loose(frame.conflate)
+        self._waiting[self._order] = frame
 
     def _push_lossless(self, stream: Stream) -> None:
         if len(self._lossless) >= self._size:
@@ -127,33 +222,33 @@ class Mailbox:
 
     def _push_loose(self, key: str) -> None:
         before = self._latest.get(key)
-        if before is not None and (self.interval > 0 or len(self._waiting) >= self._lag):
+        if before is not None and (self._interval > 0 or len(self._waiting) >= self._lag):
             del self._waiting[before]
-            self._counters.conflated += 1
+            self._counters.conflated += self.receivers
         self._latest[key] = self._order
 
     def _take_gaps(self) -> list[Frame]:
-        if self.paused:
+        if self._paused:
             return []
         frames = [gap(stream, *span, "slow") for stream, span in self._gaps.items()]
         self._gaps.clear()
         return frames
 
     def _may_go(self, order: int, frame: Frame) -> bool:
-        if self.paused:
+        if self._paused:
             return frame.urgent
         if frame.conflate is None:
             return True
         return order <= self._released or order <= self._released_of.get(frame.stream, 0)
 
     def _release(self) -> None:
-        if self.interval == 0:
+        if self._interval == 0:
             self._released = self._order
         elif len(self._waiting) > len(self._lossless) + self._control:
             now = self._monotonic()
             if now >= self._next_release:
                 self._released = self._order
-                self._next_release = now + self.interval
+                self._next_release = now + self._interval
 
     def _remove(self, order: int, frame: Frame) -> None:
         del self._waiting[order]
@@ -168,10 +263,12 @@ class Mailbox:
     def _drop_oldest(self) -> None:
         oldest, _ = self._lossless.popitem(last=False)
         frame = self._waiting.pop(oldest)
-        self._counters.dropped += 1
-        if frame.stream is None:
-            return
-        if frame.stream not in self._gaps:
-            self._counters.gaps += 1
-        first, last = self._gaps.get(frame.stream, (frame.seq, frame.seq))
-        self._gaps[frame.stream] = (min(first, frame.seq), max(last, frame.seq))
+        self._counters.dropped += self.receivers
+        if frame.stream is not None:
+            self._note_gap(frame.stream, frame.seq, frame.seq)
+
+    def _note_gap(self, stream: Stream, first: int, last: int) -> None:
+        if stream not in self._gaps:
+            self._counters.gaps += self.receivers
+        before = self._gaps.get(stream, (first, last))
+        self._gaps[stream] = (min(first, before[0]), max(last, before[1]))
