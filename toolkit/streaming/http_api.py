@@ -23,6 +23,7 @@ from toolkit.streaming.requests import parse_command
 from toolkit.streaming.service import BotPort
 from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.tokens import shown
 from toolkit.streaming.wire import Role, Stream, format_time, payload
 
 
@@ -202,8 +203,13 @@ def _add_control(api: FastAPI, service: Service) -> None:
 
     @api.get("/api/websocket/secure", tags=["streaming"])
     async def secure(identity: Identity = view) -> dict[str, Any]:
-        """Which role the token or session has."""
-        return {"authenticated": True, "role": identity.name}
+        """Who the token or session speaks for, its role, and until when (null: no end)."""
+        return {
+            "authenticated": True,
+            "name": identity.name,
+            "role": identity.role_name,
+            "expires": None if identity.expires is None else shown(identity.expires),
+        }
 
     @api.post("/api/performance/clear-cache", dependencies=[admin], tags=["performance"])
     async def clear_cache() -> dict[str, Any]:
@@ -217,7 +223,8 @@ def _add_control(api: FastAPI, service: Service) -> None:
     ) -> dict[str, Any]:
         """Carry out one command on the bot, as over Socket.IO."""
         request = parse_command(body.model_dump())
-        answer = await service.commands.run(request, identity, who=f"{identity.name} (http)")
+        who = f"{identity.who} over http"
+        answer = await service.commands.run(request, identity, who=who)
         if not answer["ok"]:
             response.status_code = status_of(answer["error"]["code"])
         return answer
