@@ -10,8 +10,7 @@ import pytest
 from tests.client.clients import Heard, connected
 from tests.streaming.fakes import FakeBot, evaluation, position, quote
 from tests.streaming.serving import VIEW, serving
-from toolkit.client.async_client import StreamClient
-from toolkit.client.messages import Gap, Message
+from toolkit.client import Gap, Message, StreamClient, TradingBotWebSocketClient
 from toolkit.errors import AuthError, ConfigError, NotConnected, WireError
 from toolkit.streaming.wire import Stream
 
@@ -129,11 +128,55 @@ async def test_ping_measures_the_round_trip() -> None:
 
 async def test_stats_join_both_sides() -> None:
     async with serving() as served, connected(served.url, VIEW) as heard:
+        told: list[dict[str, object]] = []
+        heard.client.on("performance_stats", told.append)
         await heard.client.subscribe(["positions"])
         served.hub.publish(position())
         await heard.until(lambda: heard.seqs)
         stats = await heard.client.stats()
         assert (stats["messages_received"], stats["messages_delivered"]) == (1, 1)
+        assert stats["messagesReceived"] == 1
+        assert stats["connectionUptime"] == stats["connection_uptime"] > 0
+        assert stats["avgLatency"] == stats["average_latency"]
+        assert told[-1] == stats
+        assert (stats["gaps"], stats["reconnects"]) == (0, 0)
+
+
+async def test_latency_and_statistics_come_by_themselves_with_each_ping() -> None:
+    async with serving(heartbeat_interval=0.05) as served, connected(served.url, VIEW) as heard:
+        heard.client.on("performance_stats", lambda stats: heard.events.append(("own", stats)))
+        await heard.until(lambda: len(heard.all("latency_update")) >= 3 and heard.all("own"))
+        assert heard.all("latency_update")[-1]["round_trip_ms"] > 0
+        assert set(heard.all("own")[0]) >= {"avgLatency", "messagesReceived", "connectionUptime"}
+
+
+async def test_the_javascript_clients_name_calls_and_options() -> None:
+    async with serving() as served:
+        options = {"token": VIEW, "reconnectAttempts": 3, "reconnectDelay": 20, "latencyTarget": 5}
+        client = TradingBotWebSocketClient(served.url, options, name="desk")
+        heard = Heard(client)
+        await client.connect()
+        await client.subscribe(["market_data"], ["AAPL"])
+        served.hub.publish(quote("AAPL", 101.0))
+        await heard.until(lambda: heard.seqs)
+        assert heard.all("connected")[0]["connectionId"]
+        assert client.latency_target == 5
+        assert client._link._backoff.delay == 0.02
+        await client.disconnect()
+        assert client.state == "closed"
+    with pytest.raises(ConfigError, match="reconnectAttempts"):
+        TradingBotWebSocketClient("http://127.0.0.1:1", {"retries": 3})
+
+
+async def test_a_frame_in_asyncio_code() -> None:
+    bot = FakeBot()
+    bot.bars = [evaluation("AAPL", minute) for minute in range(3)]
+    async with serving(bot=bot) as served, connected(served.url, VIEW) as heard:
+        frame = await heard.client.frame("market_data", "AAPL")
+        assert len(frame) == 3
+        assert await heard.client.frame("market_data", "AAPL") is frame
+        with pytest.raises(WireError, match="allowed"):
+            await heard.client.frame("prices")
 
 
 async def test_iterating_subscribes_filters_and_ends_with_the_client() -> None:

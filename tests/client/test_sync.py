@@ -24,7 +24,7 @@ class Desk:
     def __init__(self, served: Served, server_loop: LoopThread, client: Client) -> None:
         self.served, self.server_loop, self.client = served, server_loop, client
         self._seen = threading.Condition()
-        client.on("stream_data", self._notify)
+        client.on("stream_data", self.notify)
 
     def publish(self, *events: Any) -> None:
         async def publish() -> None:
@@ -37,7 +37,7 @@ class Desk:
         with self._seen:
             assert self._seen.wait_for(true, timeout=5)
 
-    def _notify(self, _: Any) -> None:
+    def notify(self, _: Any = None) -> None:
         with self._seen:
             self._seen.notify_all()
 
@@ -125,6 +125,33 @@ def test_a_handler_that_calls_back_is_refused_instead_of_waiting_for_itself(desk
     desk.publish(position(), position())
     desk.until(lambda: caught)
     assert "must not call its client" in str(caught[0])
+
+
+def test_a_loop_over_messages_ends_with_the_client(desk: Desk) -> None:
+    found: list[Any] = []
+    ended = threading.Event()
+
+    def follow() -> None:
+        for message in desk.client.stream("positions", "AAPL"):
+            found.append(message["symbol"])
+            desk.notify()
+        ended.set()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    desk.client.subscribe(["positions"])
+    desk.publish(position("AAPL"), position("MSFT"), position("AAPL"))
+    desk.until(lambda: len(found) == 2)
+    desk.client.close()
+    assert ended.wait(5)
+    thread.join()
+    assert found == ["AAPL", "AAPL"]
+
+
+def test_latency_and_clock_are_there(desk: Desk) -> None:
+    assert desk.client.latency() == {}
+    desk.client.ping()
+    assert desk.client.clock is None or desk.client.clock.uncertainty_ms >= 0
 
 
 def test_unsubscribing(desk: Desk) -> None:

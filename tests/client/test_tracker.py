@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from toolkit.client.messages import Gap, Message
 from toolkit.client.tracker import Tracker
 
@@ -79,8 +83,120 @@ def test_an_answer_before_its_confirmation_is_enough_to_resume() -> None:
     assert tracker.last_seen() == {"epoch": "e", "seq": {"orders": 4}}
 
 
-def test_a_new_epoch_starts_again() -> None:
+def test_a_new_epoch_starts_again_and_is_a_gap_of_each_stream() -> None:
     tracker = started(orders=9)
-    tracker.start("f")
+    assert tracker.start("f") == [Gap.of("orders", 10, None, "restart")]
     assert tracker.last_seen() == {"epoch": "f", "seq": {}}
     assert tracker.accept(message(1, 0, epoch="f")) == (True, None)
+
+
+def test_a_restart_is_news_once_whoever_says_it_first() -> None:
+    tracker = started(orders=9)
+    tracker.start("f")
+    assert not tracker.announced(Gap.of("orders", 10, None, "restart"))
+    assert tracker.announced(Gap.of("signals", 1, None, "restart"))
+    assert tracker.announced(Gap.of("orders", 1, 3, "slow"))
+    assert tracker.start("f") == []
+
+
+def test_a_message_that_cannot_be_read_changes_nothing() -> None:
+    tracker = started(orders=0)
+    with pytest.raises(ValueError, match="invalid literal"):
+        tracker.accept(message(1, "x"))  # type: ignore[arg-type]
+    assert tracker.accept(message(1, 0)) == (True, None)
+
+
+class Server:
+    """What a server sends on one connection after another: the truth that a client tracks."""
+
+    def __init__(self) -> None:
+        self.epoch, self.seq, self.last = 0, 0, dict.fromkeys(SYMBOLS, 0)
+        self.sent: list[Message] = []
+
+    def restart(self) -> None:
+        self.epoch, self.seq, self.last = self.epoch + 1, 0, dict.fromkeys(SYMBOLS, 0)
+        self.sent.clear()
+
+    def publish(self, symbol: str) -> None:
+        self.seq += 1
+        made = message(self.seq, self.last[symbol], symbol, epoch=str(self.epoch))
+        self.last[symbol] = self.seq
+        self.sent.append(made)
+
+
+SYMBOLS = ("AAPL", "MSFT")
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.sampled_from(SYMBOLS)),
+        st.tuples(st.sampled_from(["deliver", "lose", "drop", "restart", "vanish"]), st.none()),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_whatever_happens_each_message_comes_once_or_lies_in_a_gap(
+    schedule: list[tuple[str, str | None]],
+) -> None:
+    """`lose`: one message is lost on the way; `vanish`: the ring no longer has the oldest."""
+    server, tracker = Server(), Tracker()
+    got: list[tuple[str, int]] = []
+    gaps: list[tuple[str, int, int | None]] = []
+    expired = 0
+
+    def note(gap: Gap, epoch: str) -> None:
+        gaps.append((epoch, gap.first, gap.last))
+
+    def take(made: Message) -> None:
+        new, gap = tracker.accept(made)
+        if gap is not None:
+            note(gap, made["epoch"])
+        if new:
+            got.append((made["epoch"], made.seq))
+
+    def connect() -> int:
+        """Resume as the hub does; returns from which message on all is delivered."""
+        seen, before = tracker.last_seen(), tracker.epoch
+        for gap in tracker.start(str(server.epoch)):
+            note(gap, before or "")
+        start = server.seq
+        if seen and seen["epoch"] == str(server.epoch) and "orders" in seen["seq"]:
+            start = seen["seq"]["orders"]
+            if start < expired:
+                gap = Gap.of("orders", start + 1, expired, "expired")
+                tracker.announced(gap)
+                note(gap, str(server.epoch))
+                start = expired
+        tracker.confirm({"orders": start})
+        return start
+
+    position = began = connect()
+    starts = {"0": began}
+    for what, symbol in [*schedule, ("drop", None), ("deliver", None)]:
+        if what == "publish":
+            server.publish(symbol or "")
+        elif what == "deliver":
+            for made in [m for m in server.sent if m.seq > position]:
+                take(made)
+            position = server.seq
+        elif what == "lose":
+            position = min(position + 1, server.seq)
+        elif what == "vanish":
+            expired = server.seq // 2
+            server.sent = [m for m in server.sent if m.seq > expired]
+        else:
+            if what == "restart":
+                server.restart()
+                expired = 0
+            position = connect()
+            starts.setdefault(str(server.epoch), position)
+    assert got == sorted(set(got))
+    for epoch, start in starts.items():
+        of_epoch = [seq for e, seq in got if e == epoch]
+        newest = max([start, *of_epoch])
+        missing = set(range(start + 1, newest + 1)) - set(of_epoch)
+        known = [(first, last) for e, first, last in gaps if e == epoch]
+        for seq in missing:
+            assert any(first <= seq and (last is None or seq <= last) for first, last in known)
+    for epoch in list(starts)[:-1]:
+        assert any(e == epoch and last is None for e, _, last in gaps)

@@ -117,7 +117,6 @@ class Link:
         if self.state is not ClientState.DISCONNECTED:
             raise ConfigError(f"connect() while {self.state}; a closed client stays closed")
         self._set(ClientState.CONNECTING, "connecting")
-        self._backoff = self._fresh_backoff()
         try:
             await self._open()
         except ToolkitError as error:
@@ -128,6 +127,7 @@ class Link:
         except BaseException:
             self._set(ClientState.DISCONNECTED, "connecting was cancelled")
             raise
+        self._backoff = self._fresh_backoff()
         self._keeper = asyncio.create_task(self._keep(), name=f"client of {self.url}")
 
     async def close(self) -> None:
@@ -221,6 +221,7 @@ class Link:
 
     async def _reopen_or_raise(self, error: ToolkitError) -> None:
         self.reason = error.message
+        self._backoff = self._fresh_backoff()
         try:
             await self._reopen(_asked_to_wait(error))
         except ToolkitError as last:
