@@ -1,0 +1,307 @@
+"""Receives and checks messages in compiled code: WebSocket frames, order, loss, latency.
+
+Knows as much of JSON as the wire schema needs: objects without white space whose keys are told
+apart by length and first letter. Symbols are a letter and their index: `L042`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from toolkit.core.compiled import compiled, inlined
+from toolkit.loadtest.latency import compiled_bucket_of
+from toolkit.loadtest.wires import (
+    CLOSED,
+    DOUBTFUL,
+    FINE,
+    FRAGMENTED,
+    NOT_UNDERSTOOD,
+    RECENT,
+    TOO_LARGE,
+    Wires,
+)
+
+Bytes = NDArray[np.uint8]
+Message = tuple[int, int, int, int, int]
+
+# Both from the C library, which Linux and macOS load into every process.
+_recv = types.ExternalFunction(
+    "recv", types.intp(types.int32, types.uintp, types.uintp, types.int32)
+)
+_clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.uintp))
+CLOCK_REALTIME = 0
+
+TEXT, CLOSE = 0x81, 0x88
+SINGLE = np.frombuffer(b'42["stream_data",', np.uint8)
+BATCH = np.frombuffer(b'42["stream_batch",[', np.uint8)
+QUOTE, BACKSLASH, COMMA, COLON, POINT = (ord(c) for c in '"\\,:.')
+OPEN_BRACE, CLOSE_BRACE, OPEN_LIST, CLOSE_LIST = (ord(c) for c in "{}[]")
+ZERO, NINE, PING = ord("0"), ord("9"), ord("2")
+LETTER_P, LETTER_S, LETTER_Z = ord("p"), ord("s"), ord("Z")
+
+
+@inlined
+def _escaped(row: Bytes, i: int) -> bool:
+    before = i - 1
+    while before >= 0 and row[before] == BACKSLASH:
+        before -= 1
+    return (i - before) % 2 == 0
+
+
+@inlined
+def _string_end(row: Bytes, i: int, end: int) -> int:
+    # Two loops, for the inner one is then five times as fast.
+    while True:
+        while i < end and row[i] != QUOTE:
+            i += 1
+        if i >= end or not _escaped(row, i):
+            return i
+        i += 1
+
+
+@inlined
+def _value_end(row: Bytes, i: int, end: int) -> int:
+    if row[i] == QUOTE:
+        return _string_end(row, i + 1, end) + 1
+    depth = 0
+    while i < end:
+        byte = row[i]
+        if byte == QUOTE:
+            i = _string_end(row, i + 1, end)
+        elif byte in (OPEN_BRACE, OPEN_LIST):
+            depth += 1
+        elif byte in (CLOSE_BRACE, CLOSE_LIST):
+            if depth <= 1:
+                return i + depth
+            depth -= 1
+        elif byte == COMMA and depth == 0:
+            return i
+        i += 1
+    return i
+
+
+@inlined
+def _number(row: Bytes, i: int, end: int) -> tuple[int, int]:
+    value = 0
+    while i < end and ZERO <= row[i] <= NINE:
+        value = value * 10 + (row[i] - ZERO)
+        i += 1
+    return value, i
+
+
+@inlined
+def _digits(row: Bytes, i: int, count: int) -> int:
+    value = 0
+    for k in range(i, i + count):
+        value = value * 10 + (row[k] - ZERO)
+    return value
+
+
+@inlined
+def _days(year: int, month: int, day: int) -> int:
+    # Days since 1970-01-01; the year begins in March, so that a leap day is its last.
+    if month < 3:
+        year -= 1
+        month += 12
+    return (
+        365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
+    )
+
+
+@inlined
+def _time(row: Bytes, i: int, end: int) -> int:
+    # "2026-01-02T03:04:05.123456Z", fraction optional: microseconds since 1970, -1 if it is not.
+    if end - i < 22 or row[i] != QUOTE:
+        return -1
+    days = _days(_digits(row, i + 1, 4), _digits(row, i + 6, 2), _digits(row, i + 9, 2))
+    minutes = _digits(row, i + 12, 2) * 60 + _digits(row, i + 15, 2)
+    micros = ((days * 1440 + minutes) * 60 + _digits(row, i + 18, 2)) * 1_000_000
+    i += 20
+    if row[i] == POINT:
+        i, unit = i + 1, 100_000
+        while i < end and ZERO <= row[i] <= NINE:
+            micros += (row[i] - ZERO) * unit
+            unit //= 10
+            i += 1
+    return micros if i < end and row[i] == LETTER_Z else -1
+
+
+@inlined
+def _message(row: Bytes, i: int, end: int) -> Message:
+    # What follows the object that begins at `i` (-1: not understood), symbol, seq, prev, published.
+    symbol = seq = prev = published = -1
+    if i >= end or row[i] != OPEN_BRACE:
+        return -1, symbol, seq, prev, published
+    while i < end and row[i] != CLOSE_BRACE:
+        key = i + 2
+        colon = _string_end(row, key, end) + 1
+        size, i = colon - 1 - key, colon + 1
+        if i >= end or row[colon] != COLON:
+            break
+        first = row[key]
+        if size == 3 and first == LETTER_S:
+            seq, i = _number(row, i, end)
+        elif size == 4 and first == LETTER_P:
+            prev, i = _number(row, i, end)
+        elif size == 6 and first == LETTER_S:
+            symbol, i = _number(row, i + 2, end)
+            i += 1
+        elif size == 9 and first == LETTER_P:
+            published = _time(row, i, end)
+            i = _value_end(row, i, end)
+        else:
+            i = _value_end(row, i, end)
+        if i < end and row[i] != COMMA and row[i] != CLOSE_BRACE:
+            break
+    whole = i < end and row[i] == CLOSE_BRACE and min(symbol, seq, prev, published) >= 0
+    return (i + 1 if whole else -1), symbol, seq, prev, published
+
+
+@inlined
+def _account(wires: Wires, connection: int, message: Message, now: int) -> None:
+    _, symbol, seq, prev, published = message
+    tally = wires.tally[0]
+    slot = -1
+    if symbol < wires.slots.shape[1]:
+        slot = wires.slots[connection, symbol]
+    if slot < 0:
+        tally.unasked += 1
+        return
+    last = wires.last[slot]
+    if seq > last:
+        if last >= 0 and prev != last:
+            tally.broken += 1
+        wires.last[slot] = seq
+    else:
+        for known in wires.recent[slot]:
+            if known == seq:
+                tally.duplicated += 1
+                return
+        tally.disordered += 1
+    wires.recent[slot, wires.received[slot] % RECENT] = seq
+    wires.received[slot] += 1
+    tally.received += 1
+    wires.counts[compiled_bucket_of(now - published)] += 1
+
+
+@inlined
+def _begins(row: Bytes, start: int, end: int, prefix: Bytes) -> bool:
+    if end - start < prefix.size:
+        return False
+    for k in range(prefix.size):  # noqa: SIM110 - compiled to a plain loop
+        if row[start + k] != prefix[k]:
+            return False
+    return True
+
+
+@inlined
+def _packet(wires: Wires, row: Bytes, connection: int, start: int, end: int, now: int) -> int:
+    if _begins(row, start, end, SINGLE):
+        message = _message(row, start + SINGLE.size, end)
+        if message[0] != end - 1:
+            return NOT_UNDERSTOOD
+        _account(wires, connection, message, now)
+    elif _begins(row, start, end, BATCH):
+        i = start + BATCH.size
+        while True:
+            message = _message(row, i, end)
+            if message[0] < 0:
+                return NOT_UNDERSTOOD
+            _account(wires, connection, message, now)
+            i = message[0] + 1
+            if i >= end or row[i - 1] != COMMA:
+                break
+        if i != end - 1 or row[i - 1] != CLOSE_LIST:
+            return NOT_UNDERSTOOD
+    elif end - start == 1 and row[start] == PING:
+        wires.pings[connection] += 1
+        wires.tally[0].attention += 1
+    else:
+        wires.tally[0].other += 1
+    return FINE
+
+
+@inlined
+def _header(row: Bytes, at: int, filled: int) -> tuple[int, int]:
+    # Where the payload begins and ends; (0, 0) while the header is not complete.
+    length = row[at + 1]
+    extra = 2 if length == 126 else 8 if length == 127 else 0
+    body = at + 2 + extra
+    if body > filled:
+        return 0, 0
+    if extra == 0:
+        return body, body + length
+    size = 0
+    for k in range(at + 2, body):
+        size = size * 256 + row[k]
+    return body, body + size
+
+
+@compiled
+def scan(wires: Wires, connection: int, now: int) -> int:
+    """Check all complete frames of one connection; `now` is wall time in microseconds.
+
+    Returns the fault, FINE if there is none; what is incomplete stays for the next time.
+    """
+    row, filled = wires.buffers[connection], wires.filled[connection]
+    at, fault = 0, FINE
+    while fault == FINE and filled - at >= 2:
+        body, end = _header(row, at, filled)
+        if end - at > row.size or end < at < body:
+            fault = TOO_LARGE
+        elif body == 0 or end > filled:
+            break
+        else:
+            opcode, at = row[at], end
+            if opcode == TEXT:
+                fault = _packet(wires, row, connection, body, end, now)
+            else:
+                fault = CLOSED if opcode == CLOSE else FRAGMENTED
+    for k in range(at, filled):
+        row[k - at] = row[k]
+    wires.filled[connection] = filled - at
+    return fault
+
+
+@inlined
+def _receive(wires: Wires, descriptor: int, connection: int) -> int:
+    filled = wires.filled[connection]
+    space = wires.buffers.shape[1] - filled
+    target = wires.buffers.ctypes.data + connection * wires.buffers.shape[1] + filled
+    size = _recv(descriptor, target, space, 0)
+    if size <= 0:
+        return CLOSED if size == 0 else DOUBTFUL
+    _clock_gettime(CLOCK_REALTIME, wires.clock.ctypes.data)
+    wires.filled[connection] = filled + size
+    wires.tally[0].bytes += size
+    return scan(wires, connection, wires.clock[0] * 1_000_000 + wires.clock[1] // 1000)
+
+
+@compiled
+def drain(wires: Wires, descriptors: NDArray[np.int32]) -> int:
+    """Read each of these descriptors once and check what came; unknown ones are left alone.
+
+    Returns how often the owner has to look: at faults, and at pings to be answered.
+    """
+    wires.tally[0].attention = 0
+    for descriptor in descriptors:
+        connection = -1
+        if descriptor < wires.connection_of.size:
+            connection = wires.connection_of[descriptor]
+        if connection >= 0 and wires.fault[connection] == FINE:
+            fault = _receive(wires, descriptor, connection)
+            if fault != FINE:
+                wires.fault[connection] = fault
+                wires.tally[0].attention += 1
+    return int(wires.tally[0].attention)
+
+
+def tally_of(wires: Wires) -> dict[str, int]:
+    """Return the counts as plain numbers."""
+    record: Any = wires.tally[0]
+    names = wires.tally.dtype.names or ()
+    return {name: int(record[name]) for name in names if name != "attention"}

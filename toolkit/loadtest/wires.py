@@ -1,0 +1,89 @@
+"""How the connections of one client process lie in memory for the kernel: arrays and records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.loadtest.latency import BUCKETS
+
+Ints = NDArray[np.int64]
+
+# A frame that does not fit is a fault: no server here sends that much in one message.
+ROW = 128 * 1024
+RECENT = 16
+ANY = -1
+
+FINE, DOUBTFUL, CLOSED, FRAGMENTED, TOO_LARGE, NOT_UNDERSTOOD = range(6)
+FAULTS = {
+    CLOSED: "closed by the server",
+    FRAGMENTED: "a frame that is no whole text message",
+    TOO_LARGE: f"a frame above {ROW} bytes",
+    NOT_UNDERSTOOD: "a message that is not as the protocol says",
+}
+
+TALLY = np.dtype(
+    [
+        ("received", np.int64),  # each message once
+        ("duplicated", np.int64),
+        ("disordered", np.int64),
+        ("broken", np.int64),  # `prev` is not the message received before
+        ("unasked", np.int64),
+        ("other", np.int64),  # other events and packets
+        ("bytes", np.int64),
+        ("attention", np.int64),  # faults and pings the owner has to look at
+    ]
+)
+
+
+class Wires(NamedTuple):
+    """One row or entry for each connection; `last`, `recent`, `received` for each subscription."""
+
+    buffers: NDArray[np.uint8]  # bytes that are not scanned yet
+    filled: Ints  # how many of them
+    fault: Ints
+    pings: Ints  # Engine.IO pings to answer
+    connection_of: NDArray[np.int32]  # by file descriptor, -1 where it is none
+    slots: NDArray[np.int32]  # subscription by connection and symbol, -1 where it was not asked
+    last: Ints  # seq of the newest message, ANY before the first
+    recent: NDArray[np.int64]  # the seq of the last messages, to tell duplicates from disorder
+    received: Ints
+    counts: Ints  # latencies
+    tally: NDArray[Any]
+    clock: Ints  # seconds and nanoseconds of the wall clock
+
+
+def make_wires(subscriptions: Sequence[Sequence[int]], *, symbols: int) -> Wires:
+    """Lay out connections that ask for these symbols (by index); no descriptor is known yet."""
+    connections, total = len(subscriptions), sum(len(wanted) for wanted in subscriptions)
+    slots = np.full((connections, symbols), -1, np.int32)
+    first = 0
+    for connection, wanted in enumerate(subscriptions):
+        slots[connection, list(wanted)] = np.arange(first, first + len(wanted))
+        first += len(wanted)
+    return Wires(
+        buffers=np.empty((connections, ROW), np.uint8),
+        filled=np.zeros(connections, np.int64),
+        fault=np.zeros(connections, np.int64),
+        pings=np.zeros(connections, np.int64),
+        connection_of=np.full(1, -1, np.int32),
+        slots=slots,
+        last=np.full(total, ANY, np.int64),
+        recent=np.full((total, RECENT), ANY, np.int64),
+        received=np.zeros(total, np.int64),
+        counts=np.zeros(BUCKETS, np.int64),
+        tally=np.zeros(1, TALLY),
+        clock=np.zeros(2, np.int64),
+    )
+
+
+def forget(wires: Wires) -> None:
+    """Begin a new window: counts from zero, and the next message of a symbol may be any."""
+    wires.received[:] = 0
+    wires.last[:] = ANY
+    wires.recent[:] = ANY
+    wires.counts[:] = 0
+    wires.tally[:] = np.zeros(1, TALLY)
