@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     token: SecretStr | None = None
+    secret_file: Path | None = None
+    public_key_file: Path | None = None
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     state_dir: Path = Field(default_factory=lambda: user_state_path("stochrsi-toolkit"))
     websocket_ping_timeout: float | None = _number("websocket_ping_timeout", None, gt=0)
@@ -84,6 +86,8 @@ class Settings(BaseSettings):
             host=self.host,
             port=self.port,
             token=self.token.get_secret_value() if self.token else None,
+            secret_file=self.signing_file,
+            public_key_file=self.public_key_file,
             allowed_origins=self.allowed_origins,
             websocket=websocket or self._websocket(),
             limits=self._limits(),
@@ -106,6 +110,11 @@ class Settings(BaseSettings):
             max_connections=self.max_connections,
             max_connections_per_address=self.max_connections,
         )
+
+    @property
+    def signing_file(self) -> Path:
+        """What signs tokens and sessions: `secret_file`, else one in the state's folder."""
+        return self.secret_file or self.state_dir / "secret"
 
     @property
     def has_alpaca_keys(self) -> bool:
