@@ -133,15 +133,23 @@ def test_the_list_of_issued_tokens_says_their_state(tmp_path: Path) -> None:
     revoked = Revocations(tmp_path / "secret.revoked", clock=lambda: now)
     made = [
         new_claims(name=name, role=Role.TUNE, now=NOW + i, seconds=seconds)
-        for i, (name, seconds) in enumerate([("a", 60), ("b", 9e6), ("c", 9e6), ("d", 9e6)])
+        for i, (name, seconds) in enumerate(
+            [("a", 60), ("b", 9e6), ("c", 9e6), ("d", 9e6), ("e", 9e6)]
+        )
     ]
     for claims in made:
-        issued.add(claims)
+        issued.add(claims, key="old" if claims.name == "e" else "new")
     revoked.revoke(made[1].jti, NOW + 9e6)
     revoked.revoke(used(made[2].jti), NOW + 9e6)
     now = NOW + 61
-    states = {row["name"]: row["state"] for row in issued.table(revoked)}
-    assert states == {"a": "expired", "b": "revoked", "c": "used", "d": "valid"}
+    states = {row["name"]: row["state"] for row in issued.table(revoked, keys={"new"})}
+    assert states == {
+        "a": "expired",
+        "b": "revoked",
+        "c": "used",
+        "d": "valid",
+        "e": "withdrawn",
+    }
     now = NOW + 31 * 86_400
-    issued.add(made[3])
-    assert "a" not in {row["name"] for row in issued.table(revoked)}
+    issued.add(made[3], key="new")
+    assert "a" not in {row["name"] for row in issued.table(revoked, keys={"new"})}

@@ -15,6 +15,7 @@ from toolkit.cli.backtest import backtest
 from toolkit.cli.doctor import doctor
 from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
+from toolkit.cli.token import app as token
 from toolkit.errors import ConfigError, DataError, ToolkitError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for command in (serve, dashboard, lab, replay, backtest, doctor):
     app.command()(command)
+app.add_typer(token)
 
 
 def _version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ them too. They name tokens by `jti`, never by their text.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ class Issued:
         self._ledger = Ledger(path)
         self._clock = clock
 
-    def add(self, claims: Claims) -> None:
-        """Write down a token that was just made; those that expired long ago are dropped."""
+    def add(self, claims: Claims, *, key: str) -> None:
+        """Write down a token that `key` just signed; those that expired long ago are dropped."""
         oldest = self._clock() - REMEMBERED_SECONDS
 
         def edit(entries: dict[str, object]) -> None:
@@ -92,6 +92,7 @@ class Issued:
                 "use": claims.use.name.lower(),
                 "issued": claims.issued,
                 "expires": claims.expires,
+                "key": key,
             }
 
         self._ledger.change(edit)
@@ -101,12 +102,17 @@ class Issued:
         found = _entries(self._ledger.read())
         return dict(sorted(found.items(), key=lambda item: item[1]["issued"]))
 
-    def table(self, revoked: Revocations) -> list[dict[str, Any]]:
-        """Return one row a token: jti, name, role, use, issued, expires, state."""
+    def table(self, revoked: Revocations, *, keys: Collection[str]) -> list[dict[str, Any]]:
+        """Return one row a token: jti, name, role, use, issued, expires, state.
+
+        `keys` names those that still verify. States: valid, expired, revoked, used (a link that
+        was followed), withdrawn (its secret was dropped).
+        """
         now = self._clock()
         rows = []
         for jti, entry in self.entries().items():
-            state = "revoked" if jti in revoked else "used" if used(jti) in revoked else "valid"
+            state = "valid" if entry["key"] in keys else "withdrawn"
+            state = "revoked" if jti in revoked else "used" if used(jti) in revoked else state
             rows.append(
                 {
                     "jti": jti,

@@ -61,7 +61,7 @@ def new_claims(
     return Claims(
         name=name,
         role=role,
-        jti=secrets.token_urlsafe(12),
+        jti=secrets.token_hex(8),
         issued=int(now),
         expires=int(now + seconds),
         use=use,
