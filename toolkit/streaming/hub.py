@@ -244,7 +244,6 @@ class Hub:
         self.min_interval = seconds
         for client in self._clients.values():
             self._set_interval(client)
-        self.broadcast("config_changed", {"streaming_interval": seconds})
 
     def hold(self) -> None:
         """Hold all streams back; meanwhile mailboxes conflate and stay bounded."""
@@ -260,7 +259,6 @@ class Hub:
             client.mailbox.paused = paused
         for cohort in self._cohorts:
             cohort.mailbox.paused = paused
-        self.broadcast("config_changed", {"streaming": not paused})
 
     def _asking(self, client: str) -> Subscriber:
         found = self._clients[client]

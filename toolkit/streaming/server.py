@@ -22,7 +22,8 @@ from toolkit.streaming.controls import ControlledBot, ControlState, StreamingCon
 from toolkit.streaming.delivery import Delivery
 from toolkit.streaming.guard import App, Guard, Receive, Scope, Send
 from toolkit.streaming.handlers import SocketHandlers
-from toolkit.streaming.http_api import Service, create_api
+from toolkit.streaming.http_api import create_api
+from toolkit.streaming.http_service import Service
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.listener import bind
 from toolkit.streaming.notifications import Notifications, Timer
@@ -139,6 +140,11 @@ class StreamingServer:
         self._opened = True
         self._spawn(self._heartbeat())
 
+    @property
+    def delivery_mode(self) -> str:
+        """How messages reach the sockets: express or plain."""
+        return self._delivery.mode
+
     async def start(self) -> None:
         """Bind the port and serve; raises ConfigError at once when the port cannot be had."""
         self._listener = bind(self._settings.host, self._settings.port)
@@ -225,7 +231,10 @@ class StreamingServer:
             hub=hub,
             auth=self._auth,
             commands=self._commands,
+            controls=self.controls,
+            delivery=self._delivery,
             stats=self._stats,
+            alerts=self._alerts,
             reporter=reporter,
             settings=settings,
         )
