@@ -48,7 +48,7 @@ class Message:
         frame = self.frame
         return [
             self.number,
-            frame.stream,
+            frame.stream.value if frame.stream else None,
             frame.symbol,
             frame.seq,
             frame.conflate,
@@ -71,7 +71,8 @@ class Pulse:
 
     def to_list(self) -> list[Any]:
         """Return the JSON-ready form that `entry_from_list` reads."""
-        return [self.number, dict(self.lossless), dict(self.controls)]
+        lossless = {stream.value: seq for stream, seq in self.lossless.items()}
+        return [self.number, lossless, dict(self.controls)]
 
 
 Entry = Message | Pulse
@@ -100,27 +101,25 @@ def entry_from_list(values: Sequence[Any]) -> Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """An entry and its encoding, made once; `stream` must not lose it, None if it conflates."""
+    """An entry encoded once; `stream` is the one that must not lose it, None if it conflates.
+
+    Entries with the same `conflate` replace each other while the relay is away.
+    """
 
     number: int
-    entry: Entry
     body: bytes
     stream: Stream | None
+    conflate: str | None
 
     @classmethod
     def of(cls, entry: Entry) -> Packed:
         """Encode an entry."""
         return cls(
             number=entry.number,
-            entry=entry,
             body=orjson.dumps(entry.to_list()),
             stream=entry.lossless if isinstance(entry, Message) else None,
+            conflate=entry.conflate,
         )
-
-    @property
-    def conflate(self) -> str | None:
-        """Entries with the same key replace each other while the relay is away."""
-        return self.entry.conflate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

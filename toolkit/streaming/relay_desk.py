@@ -50,19 +50,13 @@ class Desk:
     async def run(self) -> None:
         """Answer until cancelled."""
         try:
-            while True:
-                await self.step(wait=RECEIVE_SECONDS)
+            await _for_ever(self.step)
         finally:
             await self.close()
 
     async def step(self, *, wait: float) -> None:
-        """Take what was asked, waiting up to `wait` seconds for it."""
-        try:
-            bodies = await self._relay.receive(OWNER, wait=wait)
-        except RelayError:
-            await asyncio.sleep(PAUSE_SECONDS)
-            return
-        for body in bodies:
+        """Take what was asked, waiting up to `wait` seconds for it; raises RelayError."""
+        for body in await self._relay.receive(OWNER, wait=wait):
             sending = asyncio.create_task(self._reply(orjson.loads(body)))
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
@@ -117,37 +111,31 @@ class Line:
 
     async def run(self) -> None:
         """Take answers until cancelled."""
-        while True:
-            await self.step(wait=RECEIVE_SECONDS)
+        await _for_ever(self.step)
 
     async def step(self, *, wait: float) -> None:
-        """Take what was answered, waiting up to `wait` seconds for it."""
-        try:
-            bodies = await self._relay.receive(self.worker, wait=wait)
-        except RelayError:
-            await asyncio.sleep(PAUSE_SECONDS)
-            return
-        for body in bodies:
+        """Take what was answered, waiting up to `wait` seconds for it; raises RelayError."""
+        for body in await self._relay.receive(self.worker, wait=wait):
             answer = orjson.loads(body)
             waiting = self._open.get(answer["id"])
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
 
-    async def ask(self, kind: str, body: Mapping[str, Any], *, timeout: float) -> Any:
+    async def ask(self, kind: str, body: Mapping[str, Any], *, within: float) -> Any:
         """Return the owner's answer; raises what it raised.
 
-        Raises RelayError when there is none within `timeout` seconds: then it is not known
+        Raises RelayError when there is none within `within` seconds: then it is not known
         whether the owner did what was asked.
         """
         key = secrets.token_hex(12)
         question = {"id": key, "worker": self.worker, "kind": kind, "body": dict(body)}
         answered = self._open[key] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 answer = await self._insist(orjson.dumps(question), answered)
         except TimeoutError:
             raise RelayError(
-                f"the owner did not answer within {timeout:g} s and may still do what was asked; "
+                f"the owner did not answer within {within:g} s and may still do what was asked; "
                 "ask again, a command with the same id",
                 field="id",
             ) from None
@@ -169,3 +157,11 @@ class Line:
             done, _ = await asyncio.wait({answered}, timeout=pause)
             if done:
                 return answered.result()
+
+
+async def _for_ever(step: Callable[..., Awaitable[None]]) -> None:
+    while True:
+        try:
+            await step(wait=RECEIVE_SECONDS)
+        except RelayError:
+            await asyncio.sleep(PAUSE_SECONDS)

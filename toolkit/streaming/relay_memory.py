@@ -42,6 +42,8 @@ class MemoryRelay:
         self._check()
         if self._end() == after:
             end = items[-1].number
+            if after == 0:
+                self._lossless = []
             self._log.append(Batch(after=after, end=end, body=join(items)))
             if kept := [item for item in items if item.stream is not None]:
                 self._lossless.append(Batch(after=after, end=end, body=join(kept)))

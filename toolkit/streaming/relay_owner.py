@@ -15,7 +15,7 @@ from toolkit.streaming.backlog import Backlog
 from toolkit.streaming.relay import Entry, Message, Packed, Pulse, Relay
 from toolkit.streaming.sequencer import Sequencer
 from toolkit.streaming.state import State, place
-from toolkit.streaming.wire import Payload, Stream, payload
+from toolkit.streaming.wire import Payload, payload
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Publisher:
 
     `publish` never blocks: entries wait in a backlog that keeps the last `ring_size` messages of
     each lossless stream and, of the others, the latest of each key and `loose` before them.
-    `state` is what the log holds: it follows what the relay has acknowledged.
+    `state` knows all that was published, sent or not.
     """
 
     def __init__(
@@ -49,8 +49,6 @@ class Publisher:
         self._sequencer = sequencer
         self._clock = clock
         self._monotonic = monotonic
-        self._number = 0
-        self._lossless = dict.fromkeys(Stream, 0)
         self._wake = asyncio.Event()
         self._pulse_at = monotonic()
         self._away_since: float | None = None
@@ -66,17 +64,9 @@ class Publisher:
         item = payload(event)
         frame = self._sequencer.frame(item)
         slot, ends = place(item)
-        self._number += 1
-        message = Message(
-            number=self._number,
-            frame=frame,
-            before=self._lossless[item.stream],
-            slot=slot,
-            ends=ends,
-        )
-        if message.lossless is not None:
-            self._lossless[item.stream] = frame.seq
-        self._add(message)
+        before = self.state.lossless[item.stream]
+        number = self.state.number + 1
+        self._add(Message(number=number, frame=frame, before=before, slot=slot, ends=ends))
 
     def control(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Put controls into force on every worker; returns all that are in force."""
@@ -86,23 +76,23 @@ class Publisher:
 
     def pulse(self) -> None:
         """Tell workers at once that the owner lives, and what is in force."""
-        self._number += 1
         self._pulse_at = self._monotonic() + PULSE_SECONDS
-        self._add(
-            Pulse(
-                number=self._number,
-                lossless={stream: seq for stream, seq in self._lossless.items() if seq},
-                controls=dict(self.controls),
-            )
-        )
+        lossless = {stream: seq for stream, seq in self.state.lossless.items() if seq}
+        number = self.state.number + 1
+        self._add(Pulse(number=number, lossless=lossless, controls=dict(self.controls)))
 
     async def run(self) -> None:
         """Send what is published until cancelled."""
         while True:
-            await self.step()
+            try:
+                await self.step()
+            except RelayError as error:
+                self._lost(error)
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def step(self) -> None:
-        """Send what waits, or wait for it, at most until the next pulse is due."""
+        """Send what waits, or wait for it until the next pulse is due; raises RelayError."""
         if self._monotonic() >= self._pulse_at:
             self.pulse()
         self._wake.clear()
@@ -114,26 +104,18 @@ class Publisher:
             except TimeoutError:
                 pass
             return
-        try:
-            await self.send(batch)
-        except RelayError as error:
-            self._lost(error)
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        await self._send(batch)
 
-    async def send(self, batch: list[Packed]) -> None:
-        """Append one batch and note where the log ends; raises RelayError, nothing is lost."""
+    async def _send(self, batch: list[Packed]) -> None:
         backlog = self.backlog
         end = await self._relay.append(batch, after=backlog.sent, keep_from=backlog.keep_from)
-        for item in batch:
-            if self.state.number < item.number <= end:
-                self.state.apply(item.entry)
         if end < backlog.sent:
             log.warning("the relay has lost entries %d to %d; sent again", end + 1, backlog.sent)
         backlog.settle(end)
         self._found()
 
     def _add(self, entry: Entry) -> None:
+        self.state.apply(entry)
         self.backlog.add(Packed.of(entry))
         self._wake.set()
 

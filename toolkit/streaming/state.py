@@ -56,9 +56,7 @@ class State:
         self._payloads: dict[str, Payload] = {}
 
     def apply(self, entry: Entry) -> None:
-        """Follow one entry of the log; what is older than `number` is known already."""
-        if entry.number <= self.number:
-            return
+        """Follow the next entry of the log."""
         self.number = entry.number
         if isinstance(entry, Pulse):
             self.controls = dict(entry.controls)
@@ -134,5 +132,3 @@ def _read(message: Message) -> Payload:
         data=data,
         conflate=message.conflate,
     )
-
-
