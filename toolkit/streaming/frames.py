@@ -10,6 +10,8 @@ import orjson
 
 from toolkit.streaming.wire import Stream
 
+STREAM_DATA = "stream_data"
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Frame:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from toolkit.streaming.frames import Frame, event_text
+from toolkit.streaming.frames import STREAM_DATA, Frame, event_text
 from toolkit.streaming.wire import Payload, Stream, format_time
 
 
@@ -76,7 +76,7 @@ class Sequencer:
         if snapshot:
             message["snapshot"] = True
         return Frame(
-            text=event_text("stream_data", message),
+            text=event_text(STREAM_DATA, message),
             stream=item.stream,
             symbol=item.symbol,
             seq=seq,

@@ -19,8 +19,9 @@ from toolkit.streaming.alerts import LatencyWatch
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
-from toolkit.streaming.delivery import Delivery
-from toolkit.streaming.guard import App, Guard, Receive, Scope, Send
+from toolkit.streaming.delivery import Delivery, express_protocol
+from toolkit.streaming.gate import Gate
+from toolkit.streaming.guard import App, Receive, Scope, Send
 from toolkit.streaming.handlers import SocketHandlers
 from toolkit.streaming.http_api import create_api
 from toolkit.streaming.http_service import Service
@@ -77,10 +78,11 @@ class StreamingServer:
         self._dashboard = dashboard
         self._on_shutdown = on_shutdown
         self._clock = clock
-        self._auth = Authenticator(settings)
+        self._auth = Authenticator(settings, clock=lambda: clock().timestamp())
         self._listener: socket.socket | None = None
         self._port = settings.port
         self._uvicorn: _Uvicorn | None = None
+        self._protocol: type[asyncio.Protocol] | None = None
         self._opened = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
@@ -139,6 +141,7 @@ class StreamingServer:
         self._build()
         self._opened = True
         self._spawn(self._heartbeat())
+        self._spawn(self._gate.presence.run())
 
     @property
     def delivery_mode(self) -> str:
@@ -150,6 +153,7 @@ class StreamingServer:
         self._listener = bind(self._settings.host, self._settings.port)
         self._port = self._listener.getsockname()[1]
         self._auth.bind(self._port)
+        self._protocol = await express_protocol(compression=self._settings.websocket.compression)
         self.open()
         config = uvicorn.Config(
             self._app,
@@ -158,7 +162,8 @@ class StreamingServer:
             access_log=False,
             lifespan="off",
             server_header=False,
-            ws="websockets-sansio",
+            http=self._gate.door.protocol(),
+            ws=self._protocol or "auto",
             ws_max_size=self._settings.websocket.max_http_buffer_size * HARD_LIMIT_FACTOR,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
@@ -204,8 +209,15 @@ class StreamingServer:
         settings, hub = self._settings, self._hub
         self._sio = _socketio_server(settings, self._auth)
         self._sio.eio.start_background_task = self._start_background_task
+        self._gate = Gate(
+            sio=self._sio, hub=hub, auth=self._auth, settings=settings, cutter=self._cutter
+        )
         self._delivery = Delivery(
-            hub, self._sio.eio, self._stats, stall_timeout=settings.websocket.ping_timeout
+            hub,
+            self._sio.eio,
+            self._stats,
+            stall_timeout=settings.websocket.ping_timeout,
+            express=self._protocol is not None,
         )
         reporter = Reporter(hub.publish, clock=self._clock)
         self._commands = Commands(
@@ -218,6 +230,7 @@ class StreamingServer:
             hub=hub,
             bot=self._bot,
             auth=self._auth,
+            presence=self._gate.presence,
             delivery=self._delivery,
             commands=self._commands,
             stats=self._stats,
@@ -225,7 +238,7 @@ class StreamingServer:
             settings=settings,
             clock=self._clock,
         ).register(self._sio)
-        self._proxy = Proxy(self._dashboard, self._auth)
+        self._proxy = Proxy(self._dashboard, self._auth, self._gate.presence)
         service = Service(
             bot=self._bot,
             hub=hub,
@@ -238,15 +251,9 @@ class StreamingServer:
             reporter=reporter,
             settings=settings,
         )
-        self._app = _dispatch(self._guarded(), create_api(service, fallback=self._proxy))
-
-    def _guarded(self) -> App:
-        return Guard(
-            socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH),
-            max_size=self._settings.websocket.max_http_buffer_size,
-            stall_timeout=self._settings.websocket.ping_timeout,
-            cutter=self._cutter,
-        )
+        sockets = self._delivery.around(socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH))
+        api = create_api(service, fallback=self._proxy)
+        self._app = self._gate.entered(_dispatch(self._gate.guarded(sockets), api))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
