@@ -149,6 +149,41 @@ class Session:
         result: dict[str, Any] = self.client.command("flatten")
         return result
 
+    def start_streaming(self, interval: float | None = None) -> dict[str, Any]:
+        """Let messages flow to clients; `interval` (seconds) as in `set_streaming_interval`.
+
+        This and what follows acts on all clients, and answers what is then in force:
+        `{streaming, streaming_interval, notifications, notification_throttle}`.
+        """
+        args = {} if interval is None else {"interval": interval}
+        return self._control("start_streaming", **args)
+
+    def stop_streaming(self) -> dict[str, Any]:
+        """Hold messages back; the bot goes on. Values conflate, the rest waits (or a gap)."""
+        return self._control("stop_streaming")
+
+    def set_streaming_interval(self, seconds: float) -> dict[str, Any]:
+        """Send market data, health and performance of a symbol this far apart; 0 sends at once."""
+        return self._control("set_streaming", streaming_interval=seconds)
+
+    def enable_websocket_notifications(self, enabled: bool = True) -> dict[str, Any]:
+        """Publish positions, account and performance, or stop; then the latest come at once.
+
+        Signals, orders and fills always come, and so does the state when one subscribes.
+        """
+        return self._control("set_streaming", notifications=enabled)
+
+    def set_notification_throttle(self, seconds: float) -> dict[str, Any]:
+        """Publish each symbol's state at most once in so many seconds; the latest always comes.
+
+        Signals, orders and fills are never throttled, nor is a change of the bot's state.
+        """
+        return self._control("set_streaming", notification_throttle=seconds)
+
+    def get_streaming_stats(self) -> dict[str, Any]:
+        """Return `connected_clients`, `websocket_stats.average_latency` (ms) and more."""
+        return self._control("get_streaming_stats")
+
     def on(self, event: str, handler: Callable[[Any], None]) -> Callable[[], None]:
         """Call `handler` for each event (`stream_market_data`, `symbol_AAPL`, `connected`, ...).
 
@@ -177,6 +212,10 @@ class Session:
         widget = tuner(self.client)
         self._closers.append(widget.stop)
         return widget
+
+    def _control(self, command: str, **args: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.command(command, **args)
+        return answer
 
     def _known(self, symbol: str | None) -> str:
         chosen = symbol if symbol is not None else self.symbols[0]

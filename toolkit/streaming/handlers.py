@@ -12,7 +12,9 @@ from toolkit.errors import AuthError, ToolkitError, WireError
 from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.delivery import Delivery
+from toolkit.streaming.guard import address_of
 from toolkit.streaming.hub import Hub
+from toolkit.streaming.presence import Presence
 from toolkit.streaming.requests import (
     parse_command,
     parse_last_seen,
@@ -42,6 +44,7 @@ class SocketHandlers:
         hub: Hub,
         bot: BotPort,
         auth: Authenticator,
+        presence: Presence,
         delivery: Delivery,
         commands: Commands,
         stats: ServiceStats,
@@ -52,6 +55,7 @@ class SocketHandlers:
         self._hub = hub
         self._bot = bot
         self._auth = auth
+        self._presence = presence
         self._delivery = delivery
         self._commands = commands
         self._stats = stats
@@ -113,20 +117,21 @@ class SocketHandlers:
             "cookie": environ.get("HTTP_COOKIE", ""),
         }
         identity = self._auth.identify(headers, auth.get("token"))
-        allowed = self._settings.limits.max_connections
-        if len(self._stats.clients) >= allowed:
-            raise AuthError(f"{allowed} clients are connected; try later")
-        name = auth.get("client")
-        readable = isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME
+        last_seen = auth.get("last_seen")
+        if last_seen is not None:
+            parse_last_seen(last_seen)
+        address = address_of(environ.get("asgi.scope", {}))
+        self._presence.enter(sid, identity=identity, address=address, session=transport_id)
         return ClientRecord(
             id=sid,
-            name=name if isinstance(name, str) and readable else identity.name,
+            name=_signature(identity, auth.get("client")),
             role=identity.role,
             transport_id=transport_id,
             connected_at=self._clock(),
         )
 
     async def _disconnect(self, sid: str, _reason: Any = None) -> None:
+        self._presence.leave(sid)
         self._stats.clients.pop(sid, None)
         self._delivery.remove(sid)
 
@@ -148,6 +153,7 @@ class SocketHandlers:
                 "max_http_buffer_size": settings.websocket.max_http_buffer_size,
                 "reconnect_attempts": settings.websocket.reconnect_attempts,
                 "reconnect_delay": settings.websocket.reconnect_delay,
+                "max_latency_ms": settings.websocket.max_latency_ms,
             },
         }
 
@@ -165,6 +171,7 @@ class SocketHandlers:
         client = self._stats.clients.get(sid)
         if client is None:
             return {"ok": False, "error": WireError("not connected").to_dict()}
+        self._presence.touch(sid)
         try:
             if not await self._delivery.drained(client.transport_id):
                 raise WireError("this client sends without reading what it is sent")
@@ -226,7 +233,17 @@ class SocketHandlers:
 
     async def _command(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
         command = parse_command(body)
-        return await self._commands.run(command, Identity(client.role), who=client.who)
+        identity = self._presence.identity(client.id)
+        return await self._commands.run(command, identity, who=client.who)
+
+
+def _signature(identity: Identity, chosen: Any) -> str:
+    """Return how a client's changes are signed: who holds the token, and what it calls itself."""
+    readable = isinstance(chosen, str) and chosen.isprintable() and 0 < len(chosen) <= MAX_NAME
+    named = identity.name != identity.role_name
+    if not readable:
+        return identity.name
+    return f"{identity.name}/{chosen}" if named else str(chosen)
 
 
 def epoch_ms(moment: datetime) -> float:
