@@ -1,0 +1,76 @@
+"""Publishes at a steady rate; when it is behind it catches up, and says how late it was."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from toolkit.core.histogram import Histogram
+
+# What became due within a tick goes out together; loops wake up no finer than that.
+TICK = 0.001
+# So long a publisher that is behind may keep the loop from its sockets.
+TURN = 0.005
+
+
+@dataclass(slots=True, kw_only=True)
+class Published:
+    """`counts` of each symbol; `late` is the distribution of delays of publishing, in ms."""
+
+    counts: list[int]
+    late: Histogram = field(default_factory=Histogram)
+    seconds: float = 0.0
+
+
+class Publisher:
+    """Sends to `symbols` symbols in turn; `send` publishes one message of a symbol's index."""
+
+    def __init__(
+        self,
+        send: Callable[[int], Awaitable[None]],
+        *,
+        symbols: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._send = send
+        self._symbols = symbols
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._halted = False
+
+    def halt(self) -> None:
+        """End the run that is on."""
+        self._halted = True
+
+    async def run(self, *, rate: float, seconds: float, give_up: float) -> Published:
+        """Publish `rate` messages a second; ends early once it is `give_up` seconds behind."""
+        self._halted = False
+        published = Published(counts=[0] * self._symbols)
+        total, sent = max(1, round(rate * seconds)), 0
+        begun = self._monotonic()
+        while sent < total and not self._halted:
+            now = self._monotonic()
+            due = min(total, int((now - begun) * rate) + 1)
+            late = now - begun - sent / rate
+            if late > give_up:
+                break
+            if sent < due:
+                before, sent = sent, await self._turn(published, sent, due, now + TURN)
+                published.late.add(max(late, 0.0) * 1000, sent - before)
+            wait = begun + sent / rate - self._monotonic()
+            await self._sleep(max(wait, TICK) if sent >= due else 0)
+        published.seconds = self._monotonic() - begun
+        return published
+
+    async def _turn(self, published: Published, sent: int, due: int, until: float) -> int:
+        while sent < due:
+            symbol = sent % self._symbols
+            await self._send(symbol)
+            published.counts[symbol] += 1
+            sent += 1
+            if self._monotonic() >= until:
+                break
+        return sent
