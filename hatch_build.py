@@ -14,10 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCES = Path("toolkit/views/js")
-BUILT = (
-    Path("toolkit/views/static/live_chart.js"),
-    Path("toolkit/streaming/static/socket.io.min.js"),
-)
+BUILT = (Path("toolkit/views/static/live_chart.js"),)
 COMMANDS = (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "build"))
 TIMEOUT = 300
 WITHOUT = "live charts are drawn by Bokeh instead; install Node.js 18 or newer and install again"

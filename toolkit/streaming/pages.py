@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+
+from toolkit.streaming import javascript
 
 STATIC = Path(__file__).parent / "static"
-SOCKET_IO = STATIC / "socket.io.min.js"
+# Not asked of the system: on some it says that JavaScript is plain text.
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -18,30 +22,23 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-MISSING = (
-    "console.error('socket.io.min.js was not built into this installation: "
-    "install Node.js and run `make assets`');\n"
-)
 
 
 def add_pages(api: FastAPI) -> None:
     """Serve the test client, the JavaScript client and the API's documentation."""
     files = {
-        "/websocket_test_client.html": "websocket_test_client.html",
-        "/websocket_client.js": "websocket_client.js",
-        "/docs": "docs.html",
-        "/_toolkit/page.css": "page.css",
-        "/_toolkit/test_client.js": "test_client.js",
-        "/_toolkit/docs.js": "docs.js",
+        "/websocket_test_client.html": STATIC / "websocket_test_client.html",
+        "/docs": STATIC / "docs.html",
     }
-    for path, name in files.items():
-        _add_file(api, path, STATIC / name)
-
-    @api.get("/_toolkit/socket.io.min.js", include_in_schema=False)
-    async def socket_io() -> Response:
-        if not SOCKET_IO.exists():
-            return Response(MISSING, media_type="text/javascript", headers=SECURITY)
-        return FileResponse(SOCKET_IO, media_type="text/javascript", headers=SECURITY)
+    files |= {
+        f"/_toolkit/{path.relative_to(STATIC).as_posix()}": path
+        for path in STATIC.rglob("*")
+        if path.suffix in (".css", ".js")
+    }
+    for path, file in files.items():
+        _add(api, path, file.read_bytes(), MEDIA_TYPES[file.suffix])
+    _add(api, "/websocket_client.js", javascript.page_script().encode(), MEDIA_TYPES[".js"])
+    _add(api, "/websocket_client.mjs", javascript.page_module().encode(), MEDIA_TYPES[".js"])
 
 
 def message_page(title: str, *paragraphs: str, status: int) -> HTMLResponse:
@@ -57,7 +54,12 @@ def message_page(title: str, *paragraphs: str, status: int) -> HTMLResponse:
     return HTMLResponse(html, status_code=status, headers=SECURITY)
 
 
-def _add_file(api: FastAPI, path: str, file: Path) -> None:
+def _add(api: FastAPI, path: str, body: bytes, media_type: str) -> None:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {**SECURITY, "ETag": tag}
+
     @api.get(path, include_in_schema=False)
-    async def serve() -> FileResponse:
-        return FileResponse(file, headers=SECURITY)
+    async def serve(request: Request) -> Response:
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type=media_type, headers=headers)

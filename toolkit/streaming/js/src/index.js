@@ -1,0 +1,2 @@
+export { TradingBotWebSocketClient } from "./client.js";
+export { TradingBotError } from "./errors.js";
