@@ -21,6 +21,8 @@ from toolkit.errors import ConfigError
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SHORT_REASONS = {"stop_loss": "stop", "trailing_stop": "trail", "take_profit": "target"}
 
+DEBUG_HELP = "Log every step to stderr."
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -31,6 +33,7 @@ CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
 SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
 StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
 CryptoFeeOption = Annotated[float, typer.Option(help="Fee on crypto, in bps of the notional.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help=DEBUG_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SpeedOption = Annotated[
     str, typer.Option(help="60 or 60x: times real time; 60/s: bars a second; max.")

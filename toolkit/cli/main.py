@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
 from toolkit.cli.token import app as token
 from toolkit.errors import ConfigError, DataError, ToolkitError
+from toolkit.session.logs import set_up_logging
 
 app = typer.Typer(
     name="toolkit",
@@ -38,16 +37,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def configure(
-    debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help=console.DEBUG_HELP)] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Run, watch, tune and backtest the StochRSI + EMA bot."""
-    level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    if debug:
-        os.environ["TOOLKIT_DEBUG"] = "1"
+    set_up_logging(debug=debug or None)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop, run_foreground
+from toolkit.session.logs import set_up_logging
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry
 
@@ -37,8 +38,11 @@ def serve(
     crypto_fee_bps: console.CryptoFeeOption = 25.0,
     slippage_bps: console.SlippageOption = 0.0,
     dashboard: Annotated[bool, typer.Option(help="Serve the dashboard at /.")] = True,
+    debug: console.DebugOption = False,
 ) -> int:
     """Run market, bot, server and dashboard until Ctrl-C."""
+    if debug:
+        set_up_logging(debug=True)
     from toolkit.session.child import serve as run
     from toolkit.session.service import Service
 

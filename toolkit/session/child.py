@@ -16,6 +16,7 @@ import orjson
 from toolkit.config import Settings
 from toolkit.errors import ToolkitError
 from toolkit.runtime import new_event_loop, process_started
+from toolkit.session.logs import set_up_logging
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry, ServerRecord
 from toolkit.session.service import Service
@@ -53,6 +54,7 @@ async def serve(
 
 def main() -> int:
     """Run what the environment describes; returns the exit code."""
+    set_up_logging()
     options = LaunchOptions.from_dict(orjson.loads(os.environ.pop("TOOLKIT_LAUNCH")))
     key = os.environ.pop("TOOLKIT_LAUNCH_KEY")
     settings = Settings.load()

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from toolkit.bot.bot import Bot
-from toolkit.bot.events import Event, Publish
+from toolkit.bot.events import Event, Performance, Publish
 from toolkit.config import Settings
+from toolkit.core.types import Account, Bar, Evaluation, Position, Quote, Trade
 from toolkit.runtime import ChildProcess, free_port, process_started
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
@@ -22,6 +23,8 @@ from toolkit.streaming.hub import Hub
 from toolkit.streaming.server import StreamingServer
 
 log = logging.getLogger(__name__)
+
+FREQUENT = (Bar, Quote, Trade, Evaluation, Position, Account, Performance)
 
 
 class Service:
@@ -48,6 +51,8 @@ class Service:
         )
 
     def _publish(self, event: Event) -> None:
+        if log.isEnabledFor(logging.DEBUG) and not isinstance(event, FREQUENT):
+            log.debug("%s", event)
         self.server.publish(event)
         if self._listener is not None:
             self._listener(event)

@@ -122,6 +122,7 @@ class Commands:
         return task
 
     async def _execute(self, command: Command, who: str) -> dict[str, Any]:
+        log.debug("%s: command %s %s", who, command.name, dict(command.args))
         try:
             if command.name == "shutdown":
                 return self._shut_down()
