@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ class Wire:
     target: int
     port: int = 0
     cut_at: int | None = None
+    cut_done: asyncio.Event = field(default_factory=asyncio.Event)
+    buffer: int | None = None
     carried: int = 0
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -24,6 +27,7 @@ class Wire:
         except OSError:
             writer.transport.abort()
             return
+        self.squeeze(writer, far_writer)
         self.writers |= {writer, far_writer}
         up = asyncio.create_task(self.pump(reader, far_writer, counted=False))
         down = asyncio.create_task(self.pump(far_reader, writer, counted=True))
@@ -48,10 +52,21 @@ class Wire:
                     writer.write(data[: max(0, self.cut_at - self.carried)])
                     await asyncio.sleep(0)
                     self.cut_at = None
+                    self.cut_done.set()
                     return
                 self.carried += len(data) if counted else 0
                 writer.write(data)
                 await writer.drain()
+
+    def squeeze(self, *writers: asyncio.StreamWriter) -> None:
+        """Hold little on the way, so that a client that does not read is soon noticed."""
+        if self.buffer is None:
+            return
+        for writer in writers:
+            end = writer.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffer)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer)
+            writer.transport.set_write_buffer_limits(self.buffer)
 
     def cut(self) -> None:
         for writer in tuple(self.writers):
@@ -59,8 +74,8 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(target: int) -> AsyncIterator[Wire]:
-    wire = Wire(target)
+async def wired(target: int, *, buffer: int | None = None) -> AsyncIterator[Wire]:
+    wire = Wire(target, buffer=buffer)
     wire.flowing.set()
     handlers: set[asyncio.Task[None]] = set()
 

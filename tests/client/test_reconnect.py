@@ -14,7 +14,7 @@ from tests.streaming.serving import TRADE, VIEW, serving
 from toolkit.errors import NotConnected
 from toolkit.streaming.wire import Stream
 
-ENDLESS = {"reconnect_attempts": None, "reconnect_delay": 0.002}
+ENDLESS = {"reconnect_attempts": None, "reconnect_delay": 0.0005}
 
 
 async def test_a_cut_wire_costs_nothing() -> None:
@@ -97,7 +97,8 @@ async def test_a_restarted_server_is_a_gap_and_then_goes_on() -> None:
             served.hub.publish(position())
         await heard.until(lambda: len(heard.seqs) == 3)
     async with serving(epoch="second", port=port) as served:
-        await heard.until(lambda: len(heard.all("connected")) == 2 and heard.all("gap"))
+        # The old one may have let the client in again while it was stopping.
+        await heard.until(lambda: heard.all("connected")[-1]["epoch"] == "second")
         assert heard.client.epoch == "second"
         gap = heard.all("gap")[0]
         assert (gap.stream, gap.first, gap.last, gap.reason) == ("positions", 4, None, "restart")

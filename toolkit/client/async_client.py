@@ -105,7 +105,7 @@ class StreamClient:
     @property
     def epoch(self) -> str:
         """The server's start; sequence numbers belong to it."""
-        return str(self._link.hello.get("epoch", ""))
+        return self._tracker.epoch or ""
 
     @property
     def config(self) -> Mapping[str, Any]:
