@@ -13,7 +13,7 @@ import pytest
 
 from tests.streaming.fakes import position
 from tests.streaming.serving import Served, Stock, serving, stock
-from toolkit.streaming.guard import frame_problem
+from toolkit.streaming.packet_check import frame_problem
 from toolkit.streaming.wire import Stream
 
 MALFORMED = [

@@ -103,6 +103,6 @@ TestPlaces = Places.TestCase
 def test_the_reason_names_the_limit() -> None:
     places = Occupancy(total=2, per_key=1)
     assert places.enter("a") is None
-    assert "1 connections are open from your address" in str(places.enter("a"))
+    assert "your address has all its 1 places taken" in str(places.enter("a"))
     assert places.enter("b") is None
-    assert "2 connections are open" in str(places.enter("c"))
+    assert "all 2 places are taken" in str(places.enter("c"))

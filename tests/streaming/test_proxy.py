@@ -13,8 +13,9 @@ from aiohttp import web
 
 from tests.streaming.serving import VIEW, Served, serving
 from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.presence import Presence
 from toolkit.streaming.proxy import Proxy
-from toolkit.streaming.settings import ServerSettings
+from toolkit.streaming.settings import Limits, ServerSettings
 
 BEARER = {"Authorization": f"Bearer {VIEW}"}
 
@@ -161,6 +162,22 @@ async def test_bodies_are_bounded() -> None:
             assert answer.status == 413
 
 
+async def nothing(*_: object) -> None:
+    pass
+
+
+def nobody(auth: Authenticator) -> Presence:
+    """A presence without clients."""
+    return Presence(
+        auth=auth,
+        limits=Limits(),
+        sessions={},
+        wants=lambda _: False,
+        tell=nothing,
+        close=nothing,
+    )
+
+
 async def test_a_closed_tab_is_no_error() -> None:
     sent: list[str] = []
     incoming = iter(({"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}))
@@ -174,7 +191,8 @@ async def test_a_closed_tab_is_no_error() -> None:
             raise OSError("the browser is gone")
 
     async with dashboard() as target:
-        proxy = Proxy(lambda: target, Authenticator(ServerSettings(port=0, token=VIEW)))
+        auth = Authenticator(ServerSettings(port=0, token=VIEW))
+        proxy = Proxy(lambda: target, auth, nobody(auth))
         scope = {
             "type": "websocket",
             "path": "/dashboard/ws",

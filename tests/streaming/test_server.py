@@ -277,7 +277,7 @@ async def test_full_is_said() -> None:
         sio.on("connect_error", errors.append)
         with pytest.raises(socketio.exceptions.ConnectionError):
             await sio.connect(served.url, auth={"token": VIEW}, transports=["websocket"])
-        assert "1 clients are connected" in str(errors)
+        assert "all 1 places are taken" in str(errors)
 
 
 async def test_stopping_says_goodbye() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import socketio
 
-from toolkit.errors import AuthError, ToolkitError, WireError
+from toolkit.errors import ToolkitError, WireError
 from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.delivery import Delivery
@@ -95,40 +95,36 @@ class SocketHandlers:
             sio.on(name, self._bound(name, handle))
 
     def _connect(self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Any) -> None:
+        auth = auth or {}
         try:
-            record = self._admit(sid, transport_id, environ, auth or {})
-            last_seen = (auth or {}).get("last_seen")
+            identity = self._identify(environ, auth.get("token"))
+            last_seen = auth.get("last_seen")
             missed = parse_last_seen(last_seen) if last_seen is not None else None
+            address = address_of(environ.get("asgi.scope", {}))
+            self._presence.enter(sid, identity=identity, address=address, session=transport_id)
         except ToolkitError as error:
             raise socketio.exceptions.ConnectionRefusedError(
                 error.message, error.to_dict()
             ) from None
-        self._stats.clients[sid] = record
-        self._delivery.add(record, batch=(auth or {}).get("batch") is True)
-        self._hub.send(sid, "connected", self._welcome(record))
-        if missed:
-            self._hub.resume(sid, missed.epoch, missed.seq)
-
-    def _admit(
-        self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Mapping[str, Any]
-    ) -> ClientRecord:
-        headers = {
-            "authorization": environ.get("HTTP_AUTHORIZATION", ""),
-            "cookie": environ.get("HTTP_COOKIE", ""),
-        }
-        identity = self._auth.identify(headers, auth.get("token"))
-        last_seen = auth.get("last_seen")
-        if last_seen is not None:
-            parse_last_seen(last_seen)
-        address = address_of(environ.get("asgi.scope", {}))
-        self._presence.enter(sid, identity=identity, address=address, session=transport_id)
-        return ClientRecord(
+        record = ClientRecord(
             id=sid,
             name=_signature(identity, auth.get("client")),
             role=identity.role,
             transport_id=transport_id,
             connected_at=self._clock(),
         )
+        self._stats.clients[sid] = record
+        self._delivery.add(record, batch=auth.get("batch") is True)
+        self._hub.send(sid, "connected", self._welcome(record))
+        if missed:
+            self._hub.resume(sid, missed.epoch, missed.seq)
+
+    def _identify(self, environ: Mapping[str, Any], token: Any) -> Identity:
+        headers = {
+            "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+            "cookie": environ.get("HTTP_COOKIE", ""),
+        }
+        return self._auth.identify(headers, token)
 
     async def _disconnect(self, sid: str, _reason: Any = None) -> None:
         self._presence.leave(sid)
@@ -187,6 +183,7 @@ class SocketHandlers:
 
     async def _subscribe(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
         wanted = parse_selection(body, symbols=self._bot.symbols)
+        self._check_symbols(client, wanted.symbols)
         return self._hub.subscribe(
             client.id,
             wanted.streams,
@@ -194,6 +191,20 @@ class SocketHandlers:
             max_rate=wanted.max_rate,
             snapshot=self._bot.snapshot(),
         )
+
+    def _check_symbols(self, client: ClientRecord, wanted: Sequence[str] | None) -> None:
+        known, most = self._bot.symbols, self._settings.limits.max_symbols
+        if len(known) <= most:
+            return
+        chosen = set(known if wanted is None else wanted)
+        count = sum(1 for s in known if s in chosen or self._hub.wants(client.id, s))
+        if count > most:
+            raise WireError(
+                f"these would be {count} symbols; allowed: {most} for one client; name fewer, or "
+                "unsubscribe from others first",
+                field="symbols",
+                allowed=most,
+            )
 
     async def _unsubscribe(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
         wanted = parse_selection(body, symbols=self._bot.symbols)

@@ -171,6 +171,11 @@ class Hub:
         found = self._clients.get(client)
         return [stream.value for stream in found.interests] if found else []
 
+    def wants(self, client: str, symbol: str) -> bool:
+        """Whether the client is subscribed to any stream of a symbol."""
+        found = self._clients.get(client)
+        return found is not None and any(found.wants(s, symbol) for s in found.interests)
+
     def subscribe(
         self,
         client: str,

@@ -87,9 +87,9 @@ class Occupancy:
     def enter(self, key: str) -> str | None:
         """Take a place; returns why not when there is none."""
         if self._total >= self._limit:
-            return f"{self._limit} connections are open; try later"
+            return f"all {self._limit} places are taken; try later"
         if self._taken[key] >= self._per_key:
-            return f"{self._per_key} connections are open from your address; close one"
+            return f"your address has all its {self._per_key} places taken; try later"
         self._taken[key] += 1
         self._total += 1
         return None

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from toolkit.errors import AuthError
-from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.guard import Receive, Scope, Send
+from toolkit.streaming.login import SIGN_OUT, sign_in, sign_in_page, sign_out
 from toolkit.streaming.pages import message_page
+from toolkit.streaming.presence import Presence
 from toolkit.streaming.wire import DASHBOARD_KEY_HEADER, Role, dashboard_key
 
 MAX_BODY = 16 * 2**20
@@ -33,12 +35,16 @@ class Proxy:
     """ASGI application in front of the dashboard; needs the role `view`.
 
     `target` gives the dashboard's address (`http://127.0.0.1:5006`), None while none runs.
-    The one-time link `/?token=...` is exchanged here for a session cookie.
+    The link `/?token=...` is exchanged here for a session cookie, and `/sign-out` ends it. A
+    WebSocket ends with the token or session that opened it.
     """
 
-    def __init__(self, target: Callable[[], str | None], auth: Authenticator) -> None:
+    def __init__(
+        self, target: Callable[[], str | None], auth: Authenticator, presence: Presence
+    ) -> None:
         self._target = target
         self._auth = auth
+        self._presence = presence
         self._session: aiohttp.ClientSession | None = None
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -60,14 +66,16 @@ class Proxy:
 
     async def _http(self, request: Request) -> Response:
         if request.url.path == "/" and "token" in request.query_params:
-            return self._log_in(request)
+            return await sign_in(request, self._auth)
+        if request.url.path == SIGN_OUT:
+            return await sign_out(request, self._auth)
         try:
             identity = self._auth.identify(request.headers)
             identity.require(Role.VIEW)
             if request.method not in ("GET", "HEAD"):
                 self._auth.require_same_site(identity, request.headers)
-        except AuthError:
-            return _log_in_page()
+        except AuthError as error:
+            return sign_in_page(error)
         target = self._target()
         if target is None:
             return _no_dashboard(200 if request.url.path == "/" else 404)
@@ -75,24 +83,8 @@ class Proxy:
             return await self._forward(request, target)
         except (aiohttp.ClientError, TimeoutError):
             return _dashboard_silent()
-
-    def _log_in(self, request: Request) -> Response:
-        try:
-            identity = self._auth.check_token(request.query_params["token"])
-        except AuthError:
-            return _log_in_page()
-        rest = [p for p in parse_qsl(request.url.query, keep_blank_values=True) if p[0] != "token"]
-        response = RedirectResponse("/?" + urlencode(rest) if rest else "/", status_code=303)
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-store"
-        response.set_cookie(
-            self._auth.cookie,
-            self._auth.open_session(identity),
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return response
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
 
     async def _forward(self, request: Request, target: str) -> Response:
         body = await _bounded_body(request)
@@ -112,12 +104,8 @@ class Proxy:
 
     async def _websocket(self, browser: WebSocket) -> None:
         target = self._target()
-        try:
-            self._auth.identify(browser.headers).require(Role.VIEW)
-            allowed = self._auth.origin_allowed(browser.headers) and target is not None
-        except AuthError:
-            allowed = False
-        if not allowed or target is None:
+        identity = self._visitor(browser)
+        if identity is None or target is None:
             await browser.close(code=1008)
             return
         try:
@@ -132,16 +120,32 @@ class Proxy:
             await browser.close(code=1013)
             return
         await browser.accept(subprotocol=upstream.protocol)
-        await self._pump(browser, upstream)
+        await self._pump(browser, upstream, identity)
 
-    async def _pump(self, browser: WebSocket, upstream: aiohttp.ClientWebSocketResponse) -> None:
+    def _visitor(self, browser: WebSocket) -> Identity | None:
+        try:
+            identity = self._auth.identify(browser.headers)
+            identity.require(Role.VIEW)
+        except AuthError:
+            return None
+        return identity if self._auth.origin_allowed(browser.headers) else None
+
+    async def _pump(
+        self, browser: WebSocket, upstream: aiohttp.ClientWebSocketResponse, identity: Identity
+    ) -> None:
         pumps = {
             asyncio.create_task(_to_dashboard(browser, upstream)),
             asyncio.create_task(_to_browser(browser, upstream)),
         }
         self._pumps |= pumps
+
+        def end() -> None:
+            for pump in pumps:
+                pump.cancel()
+
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            with self._presence.watch(identity, end):
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -224,16 +228,6 @@ def _path(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     path = raw.decode("latin-1").partition("?")[0]
     return f"{path}?{query}" if query else path
-
-
-def _log_in_page() -> Response:
-    return message_page(
-        "Not signed in",
-        "Open the link that the server printed when it started: it ends in "
-        "<code>/?token=…</code> and signs this browser in.",
-        "Nobody has it any more? Restart the server, or run <code>toolkit doctor</code>.",
-        status=401,
-    )
 
 
 def _no_dashboard(status: int) -> Response:

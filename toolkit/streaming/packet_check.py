@@ -1,0 +1,86 @@
+"""What is wrong with a packet of Engine.IO and Socket.IO, before either sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from toolkit.errors import WireError
+
+# python-engineio refuses more packets in one long-polling body.
+MAX_PACKETS = 16
+_MESSAGE = re.compile(r"4([0-3])(?:(/[^,]*),)?(\d{0,15})(.*)", re.DOTALL)
+_CONTROL = re.compile(r"[1356]|[23](probe)?")
+# python-socketio would take these for its own.
+RESERVED = frozenset({"connect", "disconnect", "*"})
+CONNECT, DISCONNECT, EVENT, ACK = "0", "1", "2", "3"
+
+
+def frame_problem(text: str, *, max_size: int) -> WireError | None:
+    """Return what is wrong with one Engine.IO packet, None when nothing is."""
+    if len(text) > max_size or len(text.encode("utf-8", "replace")) > max_size:
+        return too_large(max_size)
+    if _CONTROL.fullmatch(text):
+        return None
+    match = _MESSAGE.fullmatch(text)
+    if match is None:
+        return WireError("this is no Engine.IO packet with a Socket.IO message", field="message")
+    kind, namespace, number, body = match.groups()
+    if namespace not in (None, "/") and kind != CONNECT:
+        return WireError(f"namespace is {namespace[:100]!r}; allowed: /", field="namespace")
+    try:
+        data = json.loads(body, parse_constant=_refused, parse_int=_integer) if body else None
+    except (ValueError, RecursionError):
+        return WireError("the message's data is not valid JSON", field="message")
+    return _data_problem(kind, number, data)
+
+
+def body_problem(body: bytes, *, max_size: int) -> WireError | None:
+    """Return what is wrong with the body of a long-polling POST, None when nothing is."""
+    if len(body) > max_size:
+        return too_large(max_size)
+    try:
+        packets = body.decode().split("\x1e")
+    except UnicodeDecodeError:
+        return WireError("the body is not UTF-8 text", field="message")
+    if len(packets) > MAX_PACKETS:
+        return WireError(f"more than {MAX_PACKETS} packets in one body", field="message")
+    problems = (frame_problem(packet, max_size=max_size) for packet in packets)
+    return next((problem for problem in problems if problem), None)
+
+
+def ack_number(text: str) -> str | None:
+    """Return the number under which the sender of an event awaits the answer, None without one."""
+    match = _MESSAGE.match(text)
+    return match[3] or None if match and match[1] == EVENT else None
+
+
+def too_large(limit: int) -> WireError:
+    """Return the refusal of a message over `limit` bytes."""
+    return WireError(
+        f"the message is too large; allowed: {limit} bytes", field="message", allowed=limit
+    )
+
+
+def _data_problem(kind: str, number: str, data: Any) -> WireError | None:
+    if kind == CONNECT and not (data is None or isinstance(data, dict)):
+        return WireError("auth must be an object: {token, last_seen?}", field="auth")
+    if kind == EVENT and not (isinstance(data, list) and data and isinstance(data[0], str)):
+        return WireError("an event must be a list that begins with its name", field="event")
+    if kind == EVENT and data[0] in RESERVED:
+        return WireError(f"no client may send the event {data[0]!r}", field="event")
+    if kind == ACK and not (isinstance(data, list) and number):
+        return WireError("an ack needs a number and a list", field="ack")
+    return None
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)
+
+
+def _integer(digits: str) -> int:
+    # Engine.IO refuses longer ones with a traceback.
+    if len(digits) > 100:
+        raise ValueError("integer is too large")
+    return int(digits)
