@@ -14,7 +14,7 @@ from toolkit.bot.events import Event, Problem
 from toolkit.errors import ConfigError, ToolkitError, WireError
 from toolkit.streaming.auth import Identity
 from toolkit.streaming.requests import Command
-from toolkit.streaming.service import BotPort
+from toolkit.streaming.service import BotPort, Membership
 from toolkit.streaming.wire import COMMAND_ROLES, plain
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 REMEMBERED = 1_000
 REMEMBERED_SECONDS = 600.0
 MAX_RUNNING = 100
+# About this very server: a worker of a cluster answers them itself.
+OWN = frozenset({"get_streaming_stats"})
 
 
 class Reporter:
@@ -43,7 +45,8 @@ class Commands:
     """Runs commands on the bot; answers are `{ok, result}` or `{ok, error}`.
 
     An id is remembered for ten minutes (the last 1,000): the same command with the same id is
-    answered again without being executed again, with `repeated: true`.
+    answered again without being executed again, with `repeated: true`. A `membership` carries
+    out elsewhere what is not about this server.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Commands:
         reporter: Reporter,
         on_shutdown: Callable[[], None] | None,
         timeout: float,
+        membership: Membership | None = None,
     ) -> None:
         self._bot = bot
+        self._membership = membership
         self._reporter = reporter
         self._on_shutdown = on_shutdown
         self._timeout = timeout
@@ -67,6 +72,8 @@ class Commands:
         """Carry out one command for `identity`; never raises."""
         try:
             identity.require(COMMAND_ROLES[command.name])
+            if self._membership is not None and command.name not in OWN:
+                return await self._membership.forward(command, identity, who)
             task, repeated = self._task(command, identity, who)
         except ToolkitError as error:
             return {"ok": False, "error": error.to_dict()}

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from toolkit.errors import AuthError, NotConnected, ToolkitError, WireError
+from toolkit.errors import AuthError, NotConnected, RelayError, ToolkitError, WireError
 from toolkit.streaming.commands import Reporter
 from toolkit.streaming.guard import App, Receive, Scope, Send
 from toolkit.streaming.http_models import ErrorBody
@@ -52,6 +52,7 @@ STATUSES: Mapping[str, int] = {
     TooLarge.code: 413,
     UnsupportedMediaType.code: 415,
     NotConnected.code: 503,
+    RelayError.code: 503,
     "internal_error": 500,
 }
 MEANINGS: Mapping[int, str] = {

@@ -6,6 +6,7 @@ import psutil
 from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from toolkit.errors import RelayError
 from toolkit.streaming import http_models as models
 from toolkit.streaming.http_errors import NO_STORE, responses
 from toolkit.streaming.http_service import Service, needs
@@ -19,9 +20,11 @@ def health_routes(service: Service) -> APIRouter:
     view, process = needs(service, Role.VIEW), psutil.Process()
     process.cpu_percent()
 
-    @router.get("/healthz", tags=["health"])
+    @router.get("/healthz", tags=["health"], responses=responses(503))
     async def healthz(response: Response) -> models.Health:
-        """Answers while the server's loop runs; needs no token."""
+        """Answers while the server's loop runs, 503 on a worker without its bot; no token."""
+        if service.membership is not None and (trouble := service.membership.trouble()):
+            raise RelayError(trouble)
         response.headers.update(NO_STORE)
         return models.Health(status="ok")
 

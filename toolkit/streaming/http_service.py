@@ -14,7 +14,7 @@ from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.controls import StreamingControls
 from toolkit.streaming.delivery import Delivery
 from toolkit.streaming.hub import Hub
-from toolkit.streaming.service import BotPort
+from toolkit.streaming.service import BotPort, Membership
 from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.wire import Role
@@ -34,6 +34,7 @@ class Service:
     alerts: LatencyWatch
     reporter: Reporter
     settings: ServerSettings
+    membership: Membership | None = None
 
     def waiting(self) -> list[int]:
         """Return how many messages wait for each client."""

@@ -24,7 +24,8 @@ class Message:
 
     `before` is the seq of the lossless frame before this one in its stream, so that a worker
     sees what it missed. `slot` is what the message is the latest state of, None for what a
-    newcomer need not know; `ends` are slots that it makes obsolete.
+    newcomer need not know; `ends` are slots that it makes obsolete. A `quiet` one is for
+    newcomers only: it has no number of its own in its stream.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Message:
     before: int
     slot: str | None = None
     ends: tuple[str, ...] = ()
+    quiet: bool = False
 
     @property
     def conflate(self) -> str | None:
@@ -57,6 +59,7 @@ class Message:
             self.before,
             self.slot,
             self.ends,
+            self.quiet,
         ]
 
 
@@ -87,7 +90,7 @@ def entry_from_list(values: Sequence[Any]) -> Entry:
             lossless={Stream(name): seq for name, seq in lossless.items()},
             controls=controls,
         )
-    number, stream, symbol, seq, conflate, created, text, before, slot, ends = values
+    number, stream, symbol, seq, conflate, created, text, before, slot, ends, quiet = values
     frame = Frame(
         text=text,
         stream=Stream(stream),
@@ -96,7 +99,9 @@ def entry_from_list(values: Sequence[Any]) -> Entry:
         conflate=conflate,
         created=created,
     )
-    return Message(number=number, frame=frame, before=before, slot=slot, ends=tuple(ends))
+    return Message(
+        number=number, frame=frame, before=before, slot=slot, ends=tuple(ends), quiet=quiet
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

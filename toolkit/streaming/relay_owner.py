@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +68,25 @@ class Publisher:
         before = self.state.lossless[item.stream]
         number = self.state.number + 1
         self._add(Message(number=number, frame=frame, before=before, slot=slot, ends=ends))
+
+    def note(self, event: Event | Payload) -> None:
+        """Let newcomers know a state that is not published."""
+        item = payload(event)
+        slot, ends = place(item)
+        if slot is None and not ends:
+            return
+        frame = replace(self._sequencer.snapshot(item), conflate=f"quiet:{slot or ends[0]}")
+        number = self.state.number + 1
+        self._add(Message(number=number, frame=frame, before=0, slot=slot, ends=ends, quiet=True))
+
+    async def flush(self, *, within: float) -> None:
+        """Send what waits now, for at most `within` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while batch := self.backlog.take(BATCH):
+                    await self._send(batch)
+        except (RelayError, TimeoutError):
+            log.warning("%d messages were not sent before the end", self.backlog.waiting)
 
     def control(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Put controls into force on every worker; returns all that are in force."""

@@ -146,7 +146,7 @@ class Follower:
                 self._check(stream, seq)
             if entry.controls != self.state.controls:
                 self._on_controls(entry.controls)
-        else:
+        elif not entry.quiet:
             if entry.lossless is not None:
                 self._check(entry.lossless, entry.before)
             self._hub.accept(entry.frame)

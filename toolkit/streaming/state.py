@@ -61,17 +61,21 @@ class State:
         if isinstance(entry, Pulse):
             self.controls = dict(entry.controls)
             return
-        frame = entry.frame
-        assert frame.stream is not None, "the log holds messages of streams"
-        self.seq[frame.stream] = self.last[frame.stream, frame.symbol] = frame.seq
-        if entry.lossless is not None:
-            self.lossless[entry.lossless] = frame.seq
+        if not entry.quiet:
+            self._count(entry)
         for slot in entry.ends:
             self._slots.pop(slot, None)
             self._payloads.pop(slot, None)
         if entry.slot is not None:
             self._slots[entry.slot] = entry
             self._payloads.pop(entry.slot, None)
+
+    def _count(self, entry: Message) -> None:
+        frame = entry.frame
+        assert frame.stream is not None, "the log holds messages of streams"
+        self.seq[frame.stream] = self.last[frame.stream, frame.symbol] = frame.seq
+        if entry.lossless is not None:
+            self.lossless[entry.lossless] = frame.seq
 
     def payloads(self) -> list[Payload]:
         """Return the state as of now, in the order of the bot's own snapshot."""

@@ -77,6 +77,10 @@ class ServiceStats:
         elif isinstance(event, Evaluation):
             self._heard[event.bar.symbol] = self._monotonic()
 
+    def heard_of(self, symbol: str) -> None:
+        """Note market data of one symbol on its way in."""
+        self._heard[symbol] = self._monotonic()
+
     def feed_ages(self) -> dict[str, float]:
         """Return for each symbol the seconds since its latest market data came."""
         now = self._monotonic()
