@@ -1,6 +1,7 @@
 """Arbitrary schedules of publish, subscribe, lag, drop and resume, against a plain model.
 
-Nothing lost unless announced, nothing twice, nothing unasked, order kept, queues bounded.
+Nothing lost unless announced, nothing twice, nothing unasked, order kept, queues bounded; whether
+a client has its own mailbox or shares one, and whenever it changes between the two.
 """
 
 from __future__ import annotations
@@ -14,40 +15,80 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.streaming.fakes import START, account, evaluation, position, quote
 from toolkit.bot.events import Event
+from toolkit.streaming.frames import Frame
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.wire import Stream, payload
 
 SYMBOLS = ("AAPL", "MSFT", "SPY")
 STREAMS = (Stream.MARKET_DATA, Stream.POSITIONS, Stream.ACCOUNT)
-QUEUE, RING = 8, 12
+QUEUE, RING, CLIENTS = 8, 12, 3
 
 streams = st.lists(st.sampled_from(STREAMS), min_size=1, max_size=3, unique=True)
-symbols = st.none() | st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=2, unique=True)
+some_symbols = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=2, unique=True)
+symbols = st.none() | some_symbols
+which = st.integers(0, CLIENTS - 1)
+
+
+class Wanted:
+    """What a client asked of one stream: named symbols, or everything with exceptions."""
+
+    def __init__(self) -> None:
+        self.everything = False
+        self.symbols: set[str] = set()
+
+    def __contains__(self, symbol: str | None) -> bool:
+        return symbol is None or (symbol in self.symbols) != self.everything
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.symbols)
+
+    def add(self, symbols: list[str] | None) -> None:
+        if symbols is None:
+            self.everything, self.symbols = True, set()
+        elif self.everything:
+            self.symbols -= set(symbols)
+        else:
+            self.symbols |= set(symbols)
+
+    def remove(self, symbols: list[str] | None) -> None:
+        if symbols is None:
+            self.everything, self.symbols = False, set()
+        elif self.everything:
+            self.symbols |= set(symbols)
+        else:
+            self.symbols -= set(symbols)
 
 
 class Receiver:
-    """A client as it should be: remembers what it has, checks what comes."""
+    """A client as it should be: remembers what it has, checks what comes.
 
-    def __init__(self, hub: Hub) -> None:
+    `room` is how many more frames its socket takes; `express`: it shares a mailbox when it can.
+    """
+
+    def __init__(self, hub: Hub, number: int) -> None:
         self.hub = hub
+        self.number = number
         self.connections = 0
-        self.wanted: dict[Stream, set[str] | None] = {}
+        self.room = 10_000
+        self.express = True
+        self.wanted: dict[Stream, Wanted] = {}
         self.since: dict[tuple[Stream, str | None], int] = {}
         self.newest: dict[Stream, int] = {}
         self.got: dict[Stream, set[int]] = {stream: set() for stream in STREAMS}
         self.announced: dict[Stream, set[int]] = {stream: set() for stream in STREAMS}
         self.top: dict[Stream, int] = {}
         self.base: dict[Stream, int] = {}
-        self.connect()
+        self.pongs = 0
+        self.connect(batch=False)
 
     @property
     def name(self) -> str:
-        return f"connection {self.connections}"
+        return f"client {self.number}, connection {self.connections}"
 
-    def connect(self) -> None:
+    def connect(self, *, batch: bool) -> None:
         self.connections += 1
-        self.top, self.base = {}, {}
-        self.hub.attach(self.name, wake=lambda: None)
+        self.top, self.base, self.pongs = {}, {}, 0
+        self.hub.attach(self.name, wake=lambda: None, batch=batch)
 
     def ask_for(
         self, streams: list[Stream], symbols: list[str] | None, snapshot: list[Event]
@@ -58,16 +99,22 @@ class Receiver:
             self.base.setdefault(Stream(name), seq)
 
     def wants(self, stream: Stream, symbol: str | None) -> bool:
-        if stream not in self.wanted:
-            return False
-        chosen = self.wanted[stream]
-        return chosen is None or symbol is None or symbol in chosen
+        return stream in self.wanted and symbol in self.wanted[stream]
 
     def take(self, limit: int) -> None:
         for frame in self.hub.take(self.name, limit):
-            self.receive(*orjson.loads(frame.text[1:]))
+            self.receive(frame)
 
-    def receive(self, event: str, body: dict[str, Any]) -> None:
+    def write(self, frames: list[Frame]) -> list[Frame]:
+        """Take as many as there is room for; return the others."""
+        taken, rest = frames[: self.room], frames[self.room :]
+        self.room -= len(taken)
+        for frame in taken:
+            self.receive(frame)
+        return rest
+
+    def receive(self, frame: Frame) -> None:
+        event, body = orjson.loads(frame.text[1:])
         if event == "gap":
             stream = Stream(body["stream"])
             self.announced[stream].update(range(body["from"], body["to"] + 1))
@@ -75,6 +122,11 @@ class Receiver:
         elif event == "subscription_confirmed":
             for name, seq in body["seq"].items():
                 self.advance(Stream(name), seq)
+        elif event == "pong":
+            assert body["number"] == self.pongs + 1, "answers out of order"
+            self.pongs += 1
+            for name, seq in body["sent"].items():
+                assert self.top.get(Stream(name), 0) <= seq, "a message overtook an answer"
         elif event == "stream_data":
             self.receive_message(body)
 
@@ -92,14 +144,12 @@ class Receiver:
     def advance(self, stream: Stream, seq: int) -> None:
         self.newest[stream] = max(self.newest.get(stream, 0), seq)
 
-    def drained(self) -> bool:
-        return self.hub.due_in(self.name) is None
-
 
 class HubMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.now = 0.0
+        self.sent: dict[str, int] = {}
         self.hub = Hub(
             epoch="e",
             clock=lambda: START,
@@ -108,11 +158,7 @@ class HubMachine(RuleBasedStateMachine):
             queue_size=QUEUE,
         )
         self.log: dict[Stream, list[tuple[str | None, str | None]]] = {s: [] for s in STREAMS}
-        self.clients = [Receiver(self.hub), Receiver(self.hub)]
-        self.clients[1].connections = 100
-        self.hub.detach("connection 1")
-        for client in self.clients:
-            client.hub.attach(client.name, wake=lambda: None)
+        self.clients = [Receiver(self.hub, number) for number in range(CLIENTS)]
 
     def publish(self, event: Event) -> None:
         item = payload(event)
@@ -135,7 +181,15 @@ class HubMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.publish(account())
 
-    @rule(which=st.integers(0, 1), streams=streams, symbols=symbols)
+    @rule(streams=streams, symbols=symbols)
+    def all_subscribe_alike(self, streams: list[Stream], symbols: list[str] | None) -> None:
+        for number in range(CLIENTS):
+            self.subscribe(number, streams, symbols)
+
+    @rule(which=which, streams=streams, symbols=symbols)
+    def one_subscribes(self, which: int, streams: list[Stream], symbols: list[str] | None) -> None:
+        self.subscribe(which, streams, symbols)
+
     def subscribe(self, which: int, streams: list[Stream], symbols: list[str] | None) -> None:
         client = self.clients[which]
         self.drain(client)
@@ -143,36 +197,67 @@ class HubMachine(RuleBasedStateMachine):
         snapshot = [position("AAPL"), account()]
         client.ask_for(streams, symbols, snapshot)
         for stream in streams:
-            before = client.wanted.get(stream, set())
+            before = {s for s in (*SYMBOLS, None) if client.wants(stream, s)}
+            client.wanted.setdefault(stream, Wanted()).add(symbols)
             for symbol in (*SYMBOLS, None):
-                named = symbols is None or symbol is None or symbol in symbols
-                if named and not client.wants(stream, symbol):
+                if symbol not in before and client.wants(stream, symbol):
                     client.since[stream, symbol] = now[stream]
-            everything = symbols is None or before is None
-            client.wanted[stream] = None if everything else {*before, *(symbols or ())}
 
-    @rule(which=st.integers(0, 1), streams=streams)
-    def unsubscribe(self, which: int, streams: list[Stream]) -> None:
+    @rule(which=which, streams=streams, symbols=symbols)
+    def unsubscribe(self, which: int, streams: list[Stream], symbols: list[str] | None) -> None:
         client = self.clients[which]
         self.drain(client)
-        self.hub.unsubscribe(client.name, streams)
+        self.hub.unsubscribe(client.name, streams, symbols)
         for stream in streams:
-            client.wanted.pop(stream, None)
-            client.newest.pop(stream, None)
-            client.base.pop(stream, None)
+            if stream not in client.wanted:
+                continue
+            client.wanted[stream].remove(symbols)
+            if not client.wanted[stream]:
+                client.wanted.pop(stream)
+                client.newest.pop(stream, None)
+                client.base.pop(stream, None)
 
-    @rule(which=st.integers(0, 1), limit=st.integers(1, 10))
+    @rule(which=which, limit=st.integers(1, 10))
     def take_some(self, which: int, limit: int) -> None:
         self.clients[which].take(limit)
 
-    @rule(which=st.integers(0, 1), rate=st.sampled_from([1.0, 10.0]))
+    @rule(room=st.lists(st.none() | st.integers(0, 6), min_size=CLIENTS, max_size=CLIENTS))
+    def drain_sockets(self, room: list[int | None]) -> None:
+        """A turn of the delivery's loop; each socket has `room` for so many frames."""
+        for client, frames in zip(self.clients, room, strict=True):
+            client.room = 10_000 if frames is None else frames
+        self.collect()
+        for client in self.clients:
+            if client.room:
+                client.take(client.room)
+
+    @rule(which=which)
+    def go_plain_or_express(self, which: int) -> None:
+        self.clients[which].express = not self.clients[which].express
+        self.hub.leave(self.clients[which].name)
+
+    @rule(which=which)
+    def answer(self, which: int) -> None:
+        client = self.clients[which]
+        number = self.sent[client.name] = self.sent.get(client.name, 0) + 1
+        sent = {stream.value: self.hub.seq(stream) for stream in STREAMS}
+        self.hub.send(client.name, "pong", {"number": number, "sent": sent})
+
+    @rule()
+    def broadcast(self) -> None:
+        self.hub.broadcast("heartbeat", {})
+
+    @rule(which=which, rate=st.sampled_from([1.0, 10.0, 1e9]))
     def limit_rate(self, which: int, rate: float) -> None:
         client = self.clients[which]
         if client.wanted:
-            stream = next(iter(client.wanted))
-            chosen = client.wanted[stream]
-            wanted = None if chosen is None else sorted(chosen)
-            self.hub.subscribe(client.name, [stream], wanted, max_rate=rate)
+            stream, wanted = next(iter(client.wanted.items()))
+            named = [symbol for symbol in SYMBOLS if symbol in wanted]
+            self.hub.subscribe(client.name, [stream], named, max_rate=rate)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5]))
+    def limit_all(self, seconds: float) -> None:
+        self.hub.set_min_interval(seconds)
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2.0]))
     def wait(self, seconds: float) -> None:
@@ -188,18 +273,24 @@ class HubMachine(RuleBasedStateMachine):
     def release(self) -> None:
         self.hub.release()
 
-    @rule(which=st.integers(0, 1), backlog=st.integers(0, 20))
-    def drop_and_resume(self, which: int, backlog: int) -> None:
+    @rule(which=which, backlog=st.integers(0, 20), batch=st.booleans())
+    def drop_and_resume(self, which: int, backlog: int, batch: bool) -> None:
         client = self.clients[which]
         self.hub.detach(client.name)
         for _ in range(backlog):
             self.publish(position("AAPL"))
-        client.connect()
+        client.connect(batch=batch)
         self.hub.resume(client.name, "e", dict(client.newest))
-        for stream, chosen in client.wanted.items():
-            client.ask_for([stream], None if chosen is None else sorted(chosen), [])
+        for stream, wanted in list(client.wanted.items()):
+            named = [symbol for symbol in SYMBOLS if symbol in wanted]
+            if wanted.everything and wanted.symbols:
+                wanted.everything, wanted.symbols = False, set(named)
+            if wanted:
+                client.ask_for([stream], None if wanted.everything else named, [])
+            else:
+                del client.wanted[stream]
 
-    @rule(which=st.integers(0, 1), back=st.integers(0, 5))
+    @rule(which=which, back=st.integers(0, 5))
     def resume_once_more(self, which: int, back: int) -> None:
         client = self.clients[which]
         self.drain(client)
@@ -211,10 +302,11 @@ class HubMachine(RuleBasedStateMachine):
                 self.hub.resume(client.name, "e", {stream: client.base[stream]})
         self.drain(client)
 
-    @rule(which=st.integers(0, 1))
+    @rule(which=which)
     def drain_and_compare(self, which: int) -> None:
         client = self.clients[which]
         self.drain(client)
+        assert client.pongs == self.sent.get(client.name, 0), "an answer was lost"
         for stream in client.wanted:
             for seq, (symbol, conflate) in enumerate(self.log[stream], start=1):
                 due = seq > client.since.get((stream, symbol), seq)
@@ -222,11 +314,25 @@ class HubMachine(RuleBasedStateMachine):
                     known = seq in client.got[stream] or seq in client.announced[stream]
                     assert known, f"lost without a word: {stream} {seq}"
 
+    def collect(self) -> None:
+        by_name = {client.name: client for client in self.clients}
+        for parcel in self.hub.collect():
+            for name in parcel.members:
+                rest = by_name[name].write(parcel.frames)
+                if rest or not by_name[name].room:
+                    self.hub.leave(name, rest)
+        for client in self.clients:
+            if client.express and client.room:
+                self.hub.join(client.name)
+
     def drain(self, client: Receiver) -> None:
         self.hub.release()
-        while not client.drained():
+        client.room = 10_000
+        self.collect()
+        while self.hub.due_in(client.name) is not None:
             self.now += 1.0
             client.take(7)
+        assert not self.hub.waiting(client.name)
 
     @invariant()
     def queues_are_bounded(self) -> None:

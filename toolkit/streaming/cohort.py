@@ -56,6 +56,8 @@ class Cohorts:
 
     def join(self, client: Subscriber) -> bool:
         """Take the client in; False while something waits, for it alone or for its cohort."""
+        if client.cohort is not None:
+            return True
         if len(client.mailbox) or client.mailbox.interval:
             return False
         cohort = self._cohorts.get((client.batch, client.wishes))
