@@ -8,7 +8,7 @@ from typing import Any
 
 import socketio
 
-from toolkit.errors import ToolkitError, WireError
+from toolkit.errors import RelayError, ToolkitError, WireError
 from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.delivery import Delivery
@@ -21,7 +21,7 @@ from toolkit.streaming.requests import (
     parse_ping,
     parse_selection,
 )
-from toolkit.streaming.service import BotPort
+from toolkit.streaming.service import BotPort, Membership
 from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ClientRecord, ServiceStats
 from toolkit.streaming.wire import PROTOCOL, Stream, format_time
@@ -51,8 +51,10 @@ class SocketHandlers:
         reporter: Reporter,
         settings: ServerSettings,
         clock: Callable[[], datetime],
+        membership: Membership | None = None,
     ) -> None:
         self._hub = hub
+        self._membership = membership
         self._bot = bot
         self._auth = auth
         self._presence = presence
@@ -67,6 +69,7 @@ class SocketHandlers:
         """Handle all events of the protocol; unknown ones are answered with an error."""
 
         async def connect(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+            await self._caught_up(auth)
             transport_id = sio.manager.eio_sid_from_sid(sid, "/")
             self._connect(sid, transport_id, environ, auth)
 
@@ -93,6 +96,21 @@ class SocketHandlers:
         sio.on("*", unknown)
         for name, handle in handlers.items():
             sio.on(name, self._bound(name, handle))
+
+    async def _caught_up(self, auth: Any) -> None:
+        """Let a client that was on another worker wait until this one is as far."""
+        if self._membership is None or not isinstance(auth, Mapping):
+            return
+        try:
+            seen = parse_last_seen(auth.get("last_seen"))
+        except WireError:
+            return  # none given, or refused in a moment
+        try:
+            await self._membership.caught_up(seen)
+        except RelayError as error:
+            raise socketio.exceptions.ConnectionRefusedError(
+                error.message, error.to_dict()
+            ) from None
 
     def _connect(self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Any) -> None:
         auth = auth or {}
@@ -239,6 +257,8 @@ class SocketHandlers:
 
     async def _resume(self, client: ClientRecord, body: Any) -> Mapping[str, Any]:
         seen = parse_last_seen(body)
+        if self._membership is not None:
+            await self._membership.caught_up(seen)
         self._hub.resume(client.id, seen.epoch, seen.seq)
         return {"epoch": self._hub.epoch}
 

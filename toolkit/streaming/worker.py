@@ -209,7 +209,7 @@ class Worker:
         try:
             await self._line.ask("control", {"changes": changes, "who": who}, within=REPORT_SECONDS)
         except ToolkitError as error:
-            log.error("the owner did not take %s: %s", changes, error.message)
+            log.warning("the owner did not take %s: %s", changes, error.message)
             self._set_controls(self.follower.state.controls)
 
     def _report(self, item: Payload) -> None:
@@ -227,7 +227,7 @@ class Worker:
         try:
             await self._line.ask("publish", body, within=REPORT_SECONDS)
         except ToolkitError as error:
-            log.error("the owner did not take a report: %s", error.message)
+            log.warning("the owner did not take a report: %s", error.message)
 
     def _heard(self, symbol: str) -> None:
         if self.server is not None:
