@@ -96,12 +96,13 @@ class Settings(BaseSettings):
         )
 
     def _websocket(self) -> WebSocketConfig:
-        given = {
-            "ping_timeout": self.websocket_ping_timeout,
-            "ping_interval": self.websocket_ping_interval,
-            "max_latency_ms": self.websocket_max_latency,
-        }
-        return replace(WebSocketConfig(), **{k: v for k, v in given.items() if v is not None})
+        usual = WebSocketConfig()
+        return replace(
+            usual,
+            ping_timeout=self.websocket_ping_timeout or usual.ping_timeout,
+            ping_interval=self.websocket_ping_interval or usual.ping_interval,
+            max_latency_ms=self.websocket_max_latency or usual.max_latency_ms,
+        )
 
     def _limits(self) -> Limits:
         if self.max_connections is None:

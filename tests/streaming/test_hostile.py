@@ -183,7 +183,7 @@ async def test_a_client_that_stops_reading_fills_our_queue_and_nothing_else() ->
 async def test_a_client_that_never_reads_again_is_cut_off() -> None:
     impatient = {"ping_interval": 0.1, "ping_timeout": 0.3}
     async with serving(queue_size=50, **impatient) as served, sleeping(served):
-        connections = served.server._uvicorn.server_state.connections
+        connections = served.server._web.connections
         assert len(connections) == 1
         async with asyncio.timeout(10):
             while connections:

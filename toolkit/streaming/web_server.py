@@ -1,0 +1,97 @@
+"""uvicorn on one listening socket, inside a loop that belongs to somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from toolkit.streaming.guard import App
+
+GOODBYE_SECONDS = 0.3
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that leaves the process's signals to their owner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """Serves an ASGI application between `start` and `stop`."""
+
+    def __init__(self) -> None:
+        self._uvicorn: _Uvicorn | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> set[Any]:
+        """The open ones, HTTP and WebSocket, as uvicorn keeps them."""
+        found: set[Any] = self._uvicorn.server_state.connections if self._uvicorn else set()
+        return found
+
+    async def start(
+        self,
+        app: App,
+        listener: socket.socket,
+        *,
+        http: type[asyncio.Protocol],
+        ws: type[asyncio.Protocol] | None,
+        max_message: int,
+    ) -> None:
+        """Serve `listener`, which is closed in the end; messages above `max_message` bytes end
+        their connection. `ws` None is uvicorn's own.
+        """
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            http=http,
+            ws=ws or "auto",
+            ws_max_size=max_message,
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+            proxy_headers=False,
+        )
+        self._uvicorn = _Uvicorn(config)
+        serving = self._uvicorn.serve(sockets=[listener])
+        self._serving = asyncio.create_task(serving, name="http server")
+        while not self._uvicorn.started:
+            if self._serving.done():
+                self._serving.result()
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """End within a moment; connections that do not close are cut."""
+        if self._uvicorn is None or self._serving is None:
+            return
+        self._uvicorn.should_exit = True
+        impatience = asyncio.get_running_loop().call_later(
+            GOODBYE_SECONDS, _cut_off, self._uvicorn.server_state.connections
+        )
+        await self._serving
+        impatience.cancel()
+        _cut_off(self._uvicorn.server_state.connections)
+        self._uvicorn = self._serving = None
+
+    def cutter(self, peer: Any) -> Callable[[], None]:
+        """Return what cuts the connection that `peer` has now."""
+        found = {c for c in self.connections if getattr(c, "client", None) == peer}
+        return lambda: _cut_off(found)
+
+
+def _cut_off(connections: Any) -> None:
+    for connection in list(connections):
+        if connection.transport is not None:
+            connection.transport.abort()
