@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
 import socketio
-import uvicorn
 
 from toolkit.bot.events import Event
 from toolkit.streaming.alerts import LatencyWatch
@@ -29,9 +27,11 @@ from toolkit.streaming.hub import Hub
 from toolkit.streaming.listener import bind
 from toolkit.streaming.notifications import Notifications, Timer
 from toolkit.streaming.proxy import Proxy
-from toolkit.streaming.service import BotPort
+from toolkit.streaming.service import BotPort, Membership
 from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.web_server import GOODBYE_SECONDS, WebServer
+from toolkit.streaming.websocket_only import websocket_only
 from toolkit.streaming.wire import format_time
 
 __all__ = ["ServerSettings", "StreamingServer", "utc_now"]
@@ -39,7 +39,6 @@ __all__ = ["ServerSettings", "StreamingServer", "utc_now"]
 SOCKET_PATH = "/socket.io"
 # Above it uvicorn closes the connection; below it a message that is too large gets an answer.
 HARD_LIMIT_FACTOR = 32
-GOODBYE_SECONDS = 0.3
 
 
 def utc_now() -> datetime:
@@ -47,20 +46,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves the process's signals to their owner."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class StreamingServer:
     """Serves one bot, which publishes with `publish` in the loop of `start` and `stop`.
 
     Another ASGI server may run `app` instead: between `open` and `stop`.
     `dashboard` gives the address of the dashboard process, None while there is none;
-    `on_shutdown` is called (in the loop) when an admin sends the command `shutdown`.
+    `on_shutdown` is called (in the loop) when an admin sends the command `shutdown`;
+    `membership` makes the server one of a cluster's workers.
     """
 
     def __init__(
@@ -72,20 +64,20 @@ class StreamingServer:
         dashboard: Callable[[], str | None] = lambda: None,
         on_shutdown: Callable[[], None] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        membership: Membership | None = None,
     ) -> None:
         self._hub = hub
+        self._membership = membership
         self._settings = settings
         self._dashboard = dashboard
         self._on_shutdown = on_shutdown
         self._clock = clock
         self._auth = Authenticator(settings, clock=lambda: clock().timestamp())
-        self._listener: socket.socket | None = None
         self._port = settings.port
-        self._uvicorn: _Uvicorn | None = None
+        self._web = WebServer()
         self._protocol: type[asyncio.Protocol] | None = None
         self._opened = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._serving: asyncio.Task[None] | None = None
         self._stats = ServiceStats(hub.counters, clock=clock, monotonic=time.monotonic)
         self._notifications = Notifications(
             hub.publish, monotonic=time.monotonic, later=_call_later
@@ -148,36 +140,35 @@ class StreamingServer:
         """How messages reach the sockets: express or plain."""
         return self._delivery.mode
 
-    async def start(self) -> None:
-        """Bind the port and serve; raises ConfigError at once when the port cannot be had."""
-        self._listener = bind(self._settings.host, self._settings.port)
-        self._port = self._listener.getsockname()[1]
-        self._auth.bind(self._port)
-        self._protocol = await express_protocol(compression=self._settings.websocket.compression)
-        self.open()
-        config = uvicorn.Config(
+    def heard(self, symbol: str) -> None:
+        """Note that market data of `symbol` came in."""
+        self._stats.heard_of(symbol)
+
+    async def start(
+        self, listener: socket.socket | None = None, *, public_port: int | None = None
+    ) -> None:
+        """Bind the port and serve; raises ConfigError at once when the port cannot be had.
+
+        Processes that share a port give their `listener`. `public_port` is the one that browsers
+        see, where a load balancer stands before this one.
+        """
+        listener = listener or bind(self._settings.host, self._settings.port)
+        try:
+            self._port = listener.getsockname()[1]
+            self._auth.bind(public_port or self._port)
+            websocket = self._settings.websocket
+            self._protocol = await express_protocol(compression=websocket.compression)
+            self.open()
+        except BaseException:
+            listener.close()
+            raise
+        await self._web.start(
             self._app,
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
+            listener,
             http=self._gate.door.protocol(),
-            ws=self._protocol or "auto",
-            ws_max_size=self._settings.websocket.max_http_buffer_size * HARD_LIMIT_FACTOR,
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-            proxy_headers=False,
+            ws=self._protocol,
+            max_message=websocket.max_http_buffer_size * HARD_LIMIT_FACTOR,
         )
-        self._uvicorn = _Uvicorn(config)
-        self._serving = asyncio.create_task(
-            self._uvicorn.serve(sockets=[self._listener]), name="http server"
-        )
-        while not self._uvicorn.started:
-            if self._serving.done():
-                self._serving.result()
-            await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Say goodbye to clients and stop within a second, leaving nothing behind."""
@@ -190,27 +181,18 @@ class StreamingServer:
         await self._commands.close()
         await self._proxy.close()
         await self._sio.shutdown()
-        await self._stop_listening()
+        await self._web.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _stop_listening(self) -> None:
-        if self._uvicorn is None or self._serving is None:
-            return
-        self._uvicorn.should_exit = True
-        self._abort_all_after(GOODBYE_SECONDS)
-        await self._serving
-        self._cut_off(self._uvicorn.server_state.connections)
-        self._uvicorn = self._serving = None
 
     def _build(self) -> None:
         settings, hub = self._settings, self._hub
         self._sio = _socketio_server(settings, self._auth)
         self._sio.eio.start_background_task = self._start_background_task
         self._gate = Gate(
-            sio=self._sio, hub=hub, auth=self._auth, settings=settings, cutter=self._cutter
+            sio=self._sio, hub=hub, auth=self._auth, settings=settings, cutter=self._web.cutter
         )
         self._delivery = Delivery(
             hub,
@@ -225,6 +207,7 @@ class StreamingServer:
             reporter=reporter,
             on_shutdown=self._on_shutdown,
             timeout=settings.command_timeout,
+            membership=self._membership,
         )
         SocketHandlers(
             hub=hub,
@@ -237,6 +220,7 @@ class StreamingServer:
             reporter=reporter,
             settings=settings,
             clock=self._clock,
+            membership=self._membership,
         ).register(self._sio)
         self._proxy = Proxy(self._dashboard, self._auth, self._gate.presence)
         service = Service(
@@ -250,8 +234,11 @@ class StreamingServer:
             alerts=self._alerts,
             reporter=reporter,
             settings=settings,
+            membership=self._membership,
         )
         sockets = self._delivery.around(socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH))
+        if self._membership is not None and not self._membership.polling:
+            sockets = websocket_only(sockets)
         api = create_api(service, fallback=self._proxy)
         self._app = self._gate.entered(_dispatch(self._gate.guarded(sockets), api))
 
@@ -284,25 +271,6 @@ class StreamingServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await asyncio.gather(*goodbyes)
-
-    def _cutter(self, peer: Any) -> Callable[[], None]:
-        connections = self._uvicorn.server_state.connections if self._uvicorn else set()
-        found = {c for c in connections if getattr(c, "client", None) == peer}
-        return lambda: self._cut_off(found)
-
-    def _abort_all_after(self, seconds: float) -> None:
-        async def abort() -> None:
-            await asyncio.sleep(seconds)
-            if self._uvicorn is not None:
-                self._cut_off(self._uvicorn.server_state.connections)
-
-        self._spawn(abort())
-
-    @staticmethod
-    def _cut_off(connections: Any) -> None:
-        for connection in list(connections):
-            if connection.transport is not None:
-                connection.transport.abort()
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
