@@ -200,17 +200,28 @@ async def test_an_address_that_has_no_name_is_tried_again() -> None:
         await client.connect(retry=True)
 
 
-async def test_something_else_that_listens_there_is_said() -> None:
+@pytest.mark.parametrize(
+    ("status", "error", "says", "waits"),
+    [
+        ("404 Not Found", NotConnected, "not as a streaming server", None),
+        ("403 Forbidden", AuthError, "does not let this client in", None),
+        ("503 Service Unavailable\r\nRetry-After: 7", NotConnected, "no place now", 7.0),
+    ],
+)
+async def test_an_answer_of_http_is_said(
+    status: str, error: type[Exception], says: str, waits: float | None
+) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    with pytest.raises(NotConnected, match="answers with HTTP 404, not as a streaming server"):
+    with pytest.raises(error, match=f"answers with HTTP {status[:3]}.*{says}") as refused:
         await StreamClient(url).connect()
+    assert refused.value.data.get("retry_after") == waits  # type: ignore[attr-defined]
     server.close()
 
 

@@ -24,6 +24,7 @@ MAX_GARBAGE = 20
 # So many messages are taken before others in this loop have their turn.
 TURN = 64
 REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _DATA = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 
@@ -247,6 +248,9 @@ class Connection:
             said = f"{self._url} answers with HTTP {error.status}"
             if error.status in REFUSALS:
                 return AuthError(f"{said}: it does not let this client in", status=error.status)
+            if error.status in BUSY:
+                later = _seconds(error.headers)
+                return NotConnected(f"{said}: it has no place now", retry_after=later)
             return NotConnected(f"{said}, not as a streaming server", url=self._url)
         if self._reader is not None:
             why = str(error) or "no greeting came"
@@ -264,6 +268,11 @@ def _too_large(event: str, size: int, allowed: int) -> WireError:
         field=event,
         allowed=allowed,
     )
+
+
+def _seconds(headers: Mapping[str, str] | None) -> float:
+    later = (headers or {}).get("Retry-After", "")
+    return float(later) if later.isascii() and later.isdigit() else 0.0
 
 
 def _closing(socket: aiohttp.ClientWebSocketResponse) -> str:

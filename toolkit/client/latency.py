@@ -76,9 +76,11 @@ class LatencyMeter:
 
     @property
     def average(self) -> float | None:
-        """Average one-way latency in ms, None before the first message was measured."""
-        merged = self._merged()
-        return merged.total / merged.count if merged.count else None
+        """Average one-way latency in ms; before the first message, half the round trip, or None."""
+        merged, known = self._merged(), self.clock.estimate
+        if not merged.count:
+            return None if known is None else known.uncertainty_ms
+        return merged.total / merged.count
 
     def by_stream(self) -> dict[str, dict[str, Any]]:
         """Return `{stream: {count, average, p50, p95, p99, max}}` of the streams measured."""
