@@ -19,7 +19,7 @@ from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import ExtensionParameter
@@ -64,6 +64,7 @@ class ExpressProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn.debug = False  # its log would quote tokens, whatever the level
         self.connection = ExpressConnection(self)
 
     def handle_connect(self, event: Request) -> None:
@@ -72,6 +73,18 @@ class ExpressProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             self.connection.deflates = _reads_deflated(self.conn.extensions)
             self.scope["extensions"][EXTENSION] = self.connection  # type: ignore[assignment]
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand on a whole message; text that is none ends the connection, without a traceback."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         """The transport holds more than its bound."""
