@@ -11,6 +11,7 @@ from toolkit._version import __version__
 from toolkit.cli import console
 from toolkit.cli.backtest import backtest
 from toolkit.cli.doctor import doctor
+from toolkit.cli.loadtest import loadtest
 from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
 from toolkit.cli.token import app as token
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, dashboard, lab, replay, backtest, doctor):
+for command in (serve, dashboard, lab, replay, backtest, loadtest, doctor):
     app.command()(command)
 app.add_typer(token)
 

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from toolkit.core.histogram import Histogram
+from toolkit.loadtest.scenario import LIMIT_MS
 
 # What became due within a tick goes out together; loops wake up no finer than that.
 TICK = 0.001
 # So long a publisher that is behind may keep the loop from its sockets.
 TURN = 0.005
+OVERDUE = LIMIT_MS / 1000.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,21 +47,26 @@ class Publisher:
         """End the run that is on."""
         self._halted = True
 
-    async def run(self, *, rate: float, seconds: float, give_up: float) -> Published:
-        """Publish `rate` messages a second; ends early once it is `give_up` seconds behind."""
+    async def run(self, *, rate: float, seconds: float, most_overdue: float = 1.0) -> Published:
+        """Publish `rate` messages a second.
+
+        Ends early once more than the fraction `most_overdue` of all messages was late by
+        OVERDUE seconds.
+        """
         self._halted = False
         published = Published(counts=[0] * self._symbols)
-        total, sent = max(1, round(rate * seconds)), 0
+        total, sent, overdue = max(1, round(rate * seconds)), 0, 0
         begun = self._monotonic()
         while sent < total and not self._halted:
             now = self._monotonic()
             due = min(total, int((now - begun) * rate) + 1)
-            late = now - begun - sent / rate
-            if late > give_up:
-                break
+            late = max(now - begun - sent / rate, 0.0)
             if sent < due:
                 before, sent = sent, await self._turn(published, sent, due, now + TURN)
-                published.late.add(max(late, 0.0) * 1000, sent - before)
+                published.late.add(late * 1000, sent - before)
+                overdue += (sent - before) * (late >= OVERDUE)
+            if overdue > most_overdue * total:
+                break
             wait = begun + sent / rate - self._monotonic()
             await self._sleep(max(wait, TICK) if sent >= due else 0)
         published.seconds = self._monotonic() - begun

@@ -88,10 +88,10 @@ class Desk:
             _answer(writer, {})
 
     async def _publish(
-        self, writer: asyncio.StreamWriter, *, rate: float, seconds: float, give_up: float
+        self, writer: asyncio.StreamWriter, *, rate: float, seconds: float, most_overdue: float
     ) -> None:
         cpu = time.process_time()
-        done = await self._publisher.run(rate=rate, seconds=seconds, give_up=give_up)
+        done = await self._publisher.run(rate=rate, seconds=seconds, most_overdue=most_overdue)
         answer = {
             "published": done.counts,
             "seconds": done.seconds,
