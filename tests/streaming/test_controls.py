@@ -224,3 +224,24 @@ async def test_a_wrong_report_is_refused_and_not_kept(
         assert answer["error"]["field"] == field
         stats = await client.call("get_performance_stats")
     assert stats["latency"]["streams"]["positions"]["count"] == 0
+
+
+@pytest.mark.parametrize("transports", [("websocket",), ("polling",)])
+async def test_what_an_interval_holds_back_is_not_late(
+    served: Served, transports: tuple[str, ...]
+) -> None:
+    served.server.controls.set_streaming_interval(0.05)
+    async with stock(served, transports=transports) as client:
+        await client.call("subscribe", {"stream_types": ["market_data", "positions"]})
+        served.server.publish(quote(price=1.0))
+        await client.until(lambda: len(client.messages) == 1)
+        served.server.publish(quote(price=2.0))
+        await client.until(lambda: len(client.messages) == 2)
+        served.server.publish(position())
+        await client.until(lambda: len(client.messages) == 3)
+        latency = (await client.call("get_performance_stats"))["latency"]
+        stats = (await command(client, "get_streaming_stats"))["result"]["websocket_stats"]
+    assert latency["streams"]["market_data"]["count"] == 0
+    assert latency["streams"]["positions"]["count"] == 1
+    assert stats["delivered"] == 3
+    assert stats["messages_per_second"] > 0

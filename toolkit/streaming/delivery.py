@@ -75,6 +75,7 @@ class Delivery:
         self._awake: dict[str, None] = {}
         self._drain_handle: asyncio.Handle | None = None
         self._handed: dict[Frame, int] = {}
+        self._paced = 0
         hub.listen(self._schedule)
 
     def around(self, app: App) -> App:
@@ -219,7 +220,7 @@ class Delivery:
         while lane.takes and (frames := self._hub.take(client, BATCH)):
             chunks = pack(frames, batch=batch, deflates=lane.connection.deflates)
             data = Chunk(b"".join([chunk.data for chunk in chunks]), len(frames))
-            self._count(lane, frames[: self._write(lane, [data])])
+            self._count(lane, frames[: self._write(lane, [data])], paced=self._hub.paced(client))
         if not lane.takes:
             return
         due = self._hub.due_in(client)
@@ -240,15 +241,21 @@ class Delivery:
             self._go_plain(lane.record)
             return 0
 
-    def _count(self, lane: Lane, frames: Sequence[Frame]) -> None:
+    def _count(self, lane: Lane, frames: Sequence[Frame], *, paced: bool = False) -> None:
         for frame in frames:
             if frame.stream is not None:
                 lane.record.delivered += 1
-                self._handed[frame] = self._handed.get(frame, 0) + 1
+                if paced and frame.conflate:
+                    self._paced += 1
+                else:
+                    self._handed[frame] = self._handed.get(frame, 0) + 1
 
     def _report(self) -> None:
         handed, self._handed = self._handed, {}
+        paced, self._paced = self._paced, 0
         now = self._monotonic()
+        if paced:
+            self._stats.handed_over_paced(paced, now=now)
         for receivers, group in groupby(handed.items(), key=lambda item: item[1]):
             if receivers:
                 frames = [frame for frame, _ in group]
@@ -257,4 +264,8 @@ class Delivery:
     def _note_plain(self, record: ClientRecord, frames: list[Frame]) -> None:
         messages = [frame for frame in frames if frame.stream]
         record.delivered += len(messages)
-        self._stats.handed_over(messages, receivers=1, now=self._monotonic())
+        now, paced = self._monotonic(), self._hub.paced(record.id)
+        late = [frame for frame in messages if paced and frame.conflate]
+        self._stats.handed_over_paced(len(late), now=now)
+        in_time = [frame for frame in messages if not paced or not frame.conflate]
+        self._stats.handed_over(in_time, receivers=1, now=now)

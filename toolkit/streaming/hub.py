@@ -166,6 +166,11 @@ class Hub:
             return 0
         return len(found.cohort.mailbox if found.cohort else found.mailbox)
 
+    def paced(self, client: str) -> bool:
+        """Whether the client's values wait on purpose: it has a rate limit."""
+        found = self._clients.get(client)
+        return found is not None and found.mailbox.interval > 0
+
     def subscriptions(self, client: str) -> list[str]:
         """Return the names of the streams the client is subscribed to."""
         found = self._clients.get(client)

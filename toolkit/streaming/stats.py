@@ -48,7 +48,7 @@ class ServiceStats:
     """Figures since the start, or since `reset`; latencies of about the last minute.
 
     Latency is from publishing to handing over to the socket, in milliseconds, by one clock;
-    what was held back on purpose (`measure_from`) is not counted.
+    what was held back on purpose (stopped streaming, an interval) is delivered, not late.
     """
 
     def __init__(
@@ -98,6 +98,10 @@ class ServiceStats:
                 self._streams[frame.stream].note(waited, receivers, now=now)
         if messages:
             self._rate.note(messages * receivers, now=now)
+
+    def handed_over_paced(self, count: int, *, now: float) -> None:
+        """Note values that waited on purpose; how long says nothing of the server."""
+        self._rate.note(count, now=now)
 
     def measure_from(self, moment: float) -> None:
         """Leave out messages that were published before the monotonic time `moment`."""
