@@ -128,7 +128,9 @@ SYMBOLS = ("AAPL", "MSFT")
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), st.sampled_from(SYMBOLS)),
-        st.tuples(st.sampled_from(["deliver", "one", "drop", "restart", "vanish"]), st.none()),
+        st.tuples(
+            st.sampled_from(["deliver", "one", "again", "drop", "restart", "vanish"]), st.none()
+        ),
     ),
     max_size=60,
 )
@@ -138,7 +140,7 @@ steps = st.lists(
 def test_whatever_happens_each_message_comes_once_or_lies_in_a_gap(
     schedule: list[tuple[str, str | None]],
 ) -> None:
-    """`one`: only one message arrives; `vanish`: the ring no longer has the older half."""
+    """`one`: only one message arrives; `again`: some come twice; `vanish`: the ring loses half."""
     server, tracker = Server(), Tracker()
     got: list[tuple[str, int]] = []
     gaps: list[tuple[str, int, int | None]] = []
@@ -180,6 +182,9 @@ def test_whatever_happens_each_message_comes_once_or_lies_in_a_gap(
             for made in waiting[:1] if what == "one" else waiting:
                 take(made)
                 position = made.seq
+        elif what == "again":
+            for made in server.sent[max(began, position - 3) : position]:
+                take(made)
         elif what == "vanish":
             expired = server.seq // 2
         else:
