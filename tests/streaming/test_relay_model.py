@@ -195,7 +195,7 @@ class ClusterModel(RuleBasedStateMachine):
             self.workers[before].hub.detach(client)
         hub = worker.hub
         hub.attach(client, wake=lambda: None)
-        hub.resume(client, "e1", {s: n for s, n in found.top.items()})
+        hub.resume(client, "e1", dict(found.top))
         hub.subscribe(client, STREAMS, snapshot=worker.follower.state.payloads())
         self.at[client] = to
         found.read(hub, client)

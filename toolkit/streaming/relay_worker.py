@@ -94,6 +94,10 @@ class Follower:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
+    async def moved(self) -> None:
+        """Wait for the next step."""
+        await self._moved.wait()
+
     async def reached(self, seq: Seqs, *, within: float) -> None:
         """Wait until the hub is where a client has been on another worker.
 
@@ -103,7 +107,7 @@ class Follower:
         try:
             async with asyncio.timeout(within):
                 while any(self._hub.seq(stream) < number for stream, number in seq.items()):
-                    await self._moved.wait()
+                    await self.moved()
         except TimeoutError:
             if self.silent_seconds > within:
                 raise RelayError("this worker is behind what you have; connect again") from None

@@ -118,8 +118,13 @@ class Worker:
         )
         self.server: StreamingServer | None = None
 
-    async def start(self, listener: socket.socket | None = None) -> None:
-        """Take over the state, then serve on `listener`, or else on the settings' port."""
+    async def start(
+        self, listener: socket.socket | None = None, *, public_port: int | None = None
+    ) -> None:
+        """Take over the state, then serve on `listener`, or else on the settings' port.
+
+        `public_port` is the one that browsers see, where it is another one.
+        """
         self._spawn(self._line.run())
         hello = await self._line.ask("hello", {}, within=START_SECONDS)
         await self._take_over()
@@ -140,7 +145,7 @@ class Worker:
         )
         self._set_controls(self.follower.state.controls)
         self.server.controls.listen(self._control)
-        await self.server.start(listener)
+        await self.server.start(listener, public_port=public_port)
         self._spawn(self.follower.run())
         self._spawn(self._watch())
         facts = {"worker": self.name, "port": self.server.port}
