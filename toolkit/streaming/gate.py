@@ -76,7 +76,11 @@ class Gate:
     async def _close(self, session: str) -> None:
         if self._guard is not None and await self._guard.close(session):
             return
+        socket = self._sio.eio.sockets.get(session)
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._sio.eio.disconnect(session)
         self._sio.eio.sockets.pop(session, None)
+        if socket is not None:
+            # Engine.IO leaves the long poll of a session that is over hanging.
+            socket.queue.put_nowait(None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,9 +39,9 @@ class _Client:
 class Presence:
     """The clients and connections of one server; `sweep` finds those whose time is up.
 
-    `sessions` are Engine.IO's. `wants` tells whether a client has a subscription. `tell` gives a
-    client an error and says goodbye; `close` ends a session; `sweeps` are done along with ours.
-    Times in seconds, by `monotonic`.
+    `sessions` are Engine.IO's sockets. `wants` tells whether a client has a subscription, `tell`
+    gives a client an error and says goodbye, `close` ends a session; `sweeps` are done along with
+    ours. Times in seconds, by `monotonic`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Presence:
         *,
         auth: Authenticator,
         limits: Limits,
-        sessions: Collection[str],
+        sessions: Mapping[str, Any],
         wants: Callable[[str], bool],
         tell: Callable[[str, ToolkitError], Awaitable[None]],
         close: Callable[[str], Awaitable[None]],
@@ -167,8 +167,8 @@ class Presence:
         known = self._deadlines
         patience = self._limits.handshake_timeout
         self._deadlines = {
-            session: known.get(session, now + patience)
-            for session in list(self._sessions)
+            session: now if socket.closed else known.get(session, now + patience)
+            for session, socket in list(self._sessions.items())
             if session not in self._by_session and session not in self._closing
         }
         return [session for session, due in self._deadlines.items() if due <= now]

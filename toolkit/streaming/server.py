@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -126,6 +128,16 @@ class StreamingServer:
     def app(self) -> App:
         """What an ASGI server runs, once `open` was called; without `lifespan`."""
         return self._app
+
+    def move(self, *, host: str, port: int) -> None:
+        """Listen elsewhere than the settings say; before `start`. Raises ConfigError.
+
+        The token stays as it is.
+        """
+        settings = replace(self._settings, host=host, port=port)
+        Authenticator(settings)  # refuses an address that others reach without a token
+        self._settings, self._port = replace(settings, token=self.token), port
+        self._auth = Authenticator(self._settings, clock=lambda: self._clock().timestamp())
 
     def open(self) -> None:
         """Get ready to answer, without a port; in the loop that will serve `app`."""
@@ -289,9 +301,16 @@ def _socketio_server(settings: ServerSettings, auth: Authenticator) -> Any:
         ping_interval=settings.websocket.ping_interval,
         ping_timeout=settings.websocket.ping_timeout,
         max_http_buffer_size=settings.websocket.max_http_buffer_size,
-        logger=False,
-        engineio_logger=False,
+        logger=_silent("socketio"),
+        engineio_logger=_silent("engineio"),
     )
+
+
+def _silent(package: str) -> logging.Logger:
+    # Their own loggers quote packets, and so tokens, to whoever sets a level.
+    logger = logging.getLogger(f"{__name__}.{package}")
+    logger.setLevel(logging.ERROR)
+    return logger
 
 
 def _dispatch(sockets: App, api: App) -> App:
