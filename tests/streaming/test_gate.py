@@ -236,12 +236,11 @@ async def test_floods_over_long_polling_are_refused_then_ended() -> None:
 
 async def test_one_address_has_its_share() -> None:
     async with serving(max_connections_per_address=2) as served:
-        async with stock(served), stock(served):
-            async with raw(served, connect=False) as ws:
-                await ws.send_str("40" + json.dumps({"token": VIEW}))
-                refused = json.loads((await until(ws, "44"))[2:])
-                assert "your address has all its 2 places" in refused["message"]
-                assert refused["data"]["retry_after"] > 0
+        async with stock(served), stock(served), raw(served, connect=False) as ws:
+            await ws.send_str("40" + json.dumps({"token": VIEW}))
+            refused = json.loads((await until(ws, "44"))[2:])
+            assert "your address has all its 2 places" in refused["message"]
+            assert refused["data"]["retry_after"] > 0
         async with stock(served):
             pass
 
