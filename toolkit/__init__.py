@@ -25,6 +25,7 @@ from toolkit.errors import (
 
 if TYPE_CHECKING:
     from toolkit.core.costs import Costs
+    from toolkit.session.app import create_app
     from toolkit.session.launch import connect, launch
     from toolkit.session.session import Session
     from toolkit.session.study import backtest, bars, sweep
@@ -38,6 +39,7 @@ _LAZY = {
     "backtest": "toolkit.session.study",
     "bars": "toolkit.session.study",
     "connect": "toolkit.session.launch",
+    "create_app": "toolkit.session.app",
     "launch": "toolkit.session.launch",
     "sweep": "toolkit.session.study",
 }
@@ -60,6 +62,7 @@ __all__ = [
     "backtest",
     "bars",
     "connect",
+    "create_app",
     "launch",
     "sweep",
 ]

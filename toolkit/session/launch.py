@@ -10,12 +10,11 @@ import orjson
 
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
-from toolkit.session.options import LaunchOptions
+from toolkit.session.options import LaunchOptions, checked_options
 from toolkit.session.registry import Registry, ServerRecord, link_to
 from toolkit.session.session import Session
 from toolkit.streaming.settings import WebSocketConfig
@@ -54,17 +53,16 @@ def launch(
             field="isolation",
             allowed=["thread", "process"],
         )
-    wanted: dict[str, Any] = {
-        "symbols": None if symbols is None else checked_symbols(symbols),
-        "parameters": None if parameters is None else parameters_from(parameters).to_dict(),
-        "capital": None if capital is None else checked_capital(capital),
-        "costs": costs,
-        "recording": None if recording is None else str(Path(recording).absolute()),
-        "seed": seed,
-        "speed": None if speed is None else str(speed),
-        "websocket": websocket,
-    }
-    wanted = {name: value for name, value in wanted.items() if value is not None}
+    wanted = checked_options(
+        symbols=symbols,
+        parameters=parameters,
+        capital=capital,
+        costs=costs,
+        recording=recording,
+        seed=seed,
+        speed=speed,
+        websocket=websocket,
+    )
     return _launch(wanted, isolation=isolation, port=port, dashboard=dashboard, announce=announce)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from toolkit.core.costs import Costs
+from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
 from toolkit.core.parameters import Parameters, Value
 from toolkit.streaming.settings import WebSocketConfig
 
@@ -47,3 +49,28 @@ class LaunchOptions:
         websocket = data.get("websocket")
         data["websocket"] = WebSocketConfig(**websocket) if websocket else None
         return cls(**data)
+
+
+def checked_options(
+    *,
+    symbols: Sequence[str] | None,
+    parameters: Parameters | Mapping[str, Any] | None,
+    capital: float | None,
+    costs: Costs | None,
+    recording: str | Path | None,
+    seed: int | None,
+    speed: str | float | None,
+    websocket: WebSocketConfig | None,
+) -> dict[str, Any]:
+    """Return what was given (not None) as values of LaunchOptions; raises ConfigError."""
+    wanted = {
+        "symbols": None if symbols is None else checked_symbols(symbols),
+        "parameters": None if parameters is None else parameters_from(parameters).to_dict(),
+        "capital": None if capital is None else checked_capital(capital),
+        "costs": costs,
+        "recording": None if recording is None else str(Path(recording).absolute()),
+        "seed": seed,
+        "speed": None if speed is None else str(speed),
+        "websocket": websocket,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
