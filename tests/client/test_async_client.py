@@ -11,6 +11,7 @@ from tests.client.clients import Heard, connected
 from tests.streaming.fakes import FakeBot, evaluation, position, quote
 from tests.streaming.serving import VIEW, serving
 from toolkit.client import Gap, Message, StreamClient, TradingBotWebSocketClient
+from toolkit.client.inbox import Inbox
 from toolkit.errors import AuthError, ConfigError, NotConnected, WireError
 from toolkit.streaming.wire import Stream
 
@@ -148,6 +149,39 @@ async def test_latency_and_statistics_come_by_themselves_with_each_ping() -> Non
         await heard.until(lambda: len(heard.all("latency_update")) >= 3 and heard.all("own"))
         assert heard.all("latency_update")[-1]["round_trip_ms"] > 0
         assert set(heard.all("own")[0]) >= {"avgLatency", "messagesReceived", "connectionUptime"}
+
+
+async def test_on_one_machine_the_clocks_agree_and_the_way_is_short() -> None:
+    async with serving(heartbeat_interval=0.05) as served, connected(served.url, VIEW) as heard:
+        await heard.client.subscribe(["positions"])
+        await heard.until(lambda: heard.client.clock)
+        known = heard.client.clock
+        assert known is not None
+        assert abs(known.offset_ms) <= known.uncertainty_ms + 0.01
+        served.hub.publish(position())
+        await heard.until(heard.client.latency)
+        assert 0 <= heard.client.latency()["positions"]["max"] < 10_000
+        sent = len(heard.all("latency_update"))
+        await heard.until(lambda: len(heard.all("latency_update")) > sent)
+        assert heard.all("latency_update")[-1]["count"] == 1
+
+
+async def test_much_at_once_comes_in_batches_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    take = Inbox._batch
+
+    def note(self: Inbox, items: list[dict[str, object]]) -> None:
+        sizes.append(len(items))
+        take(self, items)
+
+    monkeypatch.setattr(Inbox, "_batch", note)
+    async with serving() as served, connected(served.url, VIEW) as heard:
+        await heard.client.subscribe(["positions"])
+        for _ in range(300):
+            served.hub.publish(position())
+        await heard.until(lambda: len(heard.seqs) == 300)
+        assert heard.seqs == list(range(1, 301))
+        assert max(sizes) > 1
 
 
 async def test_the_javascript_clients_name_calls_and_options() -> None:
