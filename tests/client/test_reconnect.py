@@ -124,6 +124,8 @@ async def test_giving_up_is_said_and_ends_iterators() -> None:
     assert isinstance(heard.all("error")[0], NotConnected)
     with pytest.raises(NotConnected, match="gave up"):
         await heard.client.ping()
+    with pytest.raises(NotConnected, match="gave up"):
+        await asyncio.wait_for(heard.client.command("get_status"), 1)
     await client_context.__aexit__(None, None, None)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from toolkit.client.clock import Estimate
+from toolkit.client.commands import Commands
 from toolkit.client.connection import Connection, NoAnswer
 from toolkit.client.dispatch import Dispatcher, Handler
 from toolkit.client.following import Frames
@@ -21,9 +21,6 @@ from toolkit.client.subscriptions import Subscriptions, selection
 from toolkit.client.tracker import Tracker
 from toolkit.errors import NotConnected, ToolkitError, WireError
 from toolkit.streaming.wire import Stream
-
-# A command waits this long for a connection that is just being made again.
-BLINK = 2.0
 
 
 class StreamClient:
@@ -80,6 +77,7 @@ class StreamClient:
             on_ping=self._pinged,
             clocks=clocks,
         )
+        self._commands = Commands(self._link, epoch=lambda: self.epoch, timeout=timeout)
         self._frames = Frames(self)
 
     @property
@@ -193,16 +191,7 @@ class StreamClient:
         When the connection breaks before the answer, it is asked for again on the next one; the
         server executes it once. Raises NotConnected when the outcome cannot be learnt.
         """
-        body = {"name": name, "args": args, "id": uuid.uuid4().hex}
-        epoch = self.epoch
-        if not self._link.up.is_set():
-            await self._soon_connected()
-        try:
-            answer = await self._link.ask("command", body)
-        except NotConnected:
-            await self._connected_again(name, epoch)
-            answer = await self._link.ask("command", body)
-        return answer["result"]
+        return await self._commands.run(name, args)
 
     async def ping(self) -> float:
         """Return the time to the server and back, in milliseconds."""
@@ -287,23 +276,6 @@ class StreamClient:
                 self._inbox.problem(refused)
             else:
                 self._tracker.answered(answer.get("seq", {}))
-
-    async def _soon_connected(self) -> None:
-        try:
-            async with asyncio.timeout(min(BLINK, self._timeout)):
-                await self._link.up.wait()
-        except TimeoutError:
-            raise NotConnected(f"not connected to {self.url}: {self.reason}") from None
-
-    async def _connected_again(self, name: str, epoch: str) -> None:
-        lost = f"the connection was lost and it is not known whether {name} was carried out"
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._link.up.wait()
-        except TimeoutError:
-            raise NotConnected(lost) from None
-        if self.epoch != epoch:
-            raise NotConnected(f"{lost}: the server was restarted")
 
     def _pinged(self, round_trip: float) -> None:
         update = self._meter.update(round_trip, target=self.latency_target)

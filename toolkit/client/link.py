@@ -107,6 +107,11 @@ class Link:
         return config if isinstance(config, Mapping) else {}
 
     @property
+    def over(self) -> bool:
+        """Whether nobody tries to connect: closed, given up, or not begun."""
+        return self.state in (ClientState.DISCONNECTED, ClientState.CLOSED)
+
+    @property
     def uptime(self) -> float:
         """Seconds since this connection was made, 0 while there is none."""
         connected = self.state is ClientState.CONNECTED
