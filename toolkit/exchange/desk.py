@@ -66,28 +66,18 @@ class Desk:
 
     def cancel(self, order_id: str, at: Micros) -> Order:
         """Ask for an order to be cancelled; until it is, it may still fill."""
-        order = self.book.get(order_id)
-        if not order.status.is_open or order.status is Status.PENDING_CANCEL:
-            raise invalid(f'order is already in "{order.status}" state')
-        if order.status is Status.PENDING_REPLACE:
-            raise invalid(f'order is in "{order.status}" state and cannot be cancelled')
-        order.move(Status.PENDING_CANCEL, at)
-        self.book.tell("pending_cancel", order, at)
+        return self._cancel(self.book.get(order_id), at, done_at=at + self._latency)
 
-        def done(due: Micros) -> None:
-            if order.status is Status.PENDING_CANCEL:
-                self.book.end(order, Status.CANCELED, due)
-
-        self.book.timers.at(at + self._latency, done)
-        return order
-
-    def cancel_all(self, at: Micros, *, symbol: str | None = None) -> list[Order]:
-        """Ask for all open orders (of one symbol) to be cancelled; returns those."""
+    def cancel_all(self, at: Micros, *, at_once: bool = False) -> list[Order]:
+        """Ask for all open orders to be cancelled, each group once; returns those asked for."""
+        done_at = at if at_once else at + self._latency
         asked = []
-        for order in self.book.open_orders(symbol):
+        for order in self.book.open_orders():
             waits = order.parent is not None and not order.live
             if not waits and order.sibling not in asked and order.status not in _IN_FLIGHT:
-                asked.append(self.cancel(order.id, at))
+                asked.append(self._cancel(order, at, done_at=done_at))
+        if at_once:
+            self.book.timers.run(at)
         return asked
 
     def replace(self, order_id: str, body: Mapping[str, Any], at: Micros) -> Order:
@@ -131,6 +121,21 @@ class Desk:
             "time_in_force": (TimeInForce.GTC if asset.crypto else TimeInForce.DAY).value,
         }
         return self.submit(body, at)
+
+    def _cancel(self, order: Order, at: Micros, *, done_at: Micros) -> Order:
+        if not order.status.is_open or order.status is Status.PENDING_CANCEL:
+            raise invalid(f'order is already in "{order.status}" state')
+        if order.status is Status.PENDING_REPLACE:
+            raise invalid(f'order is in "{order.status}" state and cannot be cancelled')
+        order.move(Status.PENDING_CANCEL, at)
+        self.book.tell("pending_cancel", order, at)
+
+        def done(due: Micros) -> None:
+            if order.status is Status.PENDING_CANCEL:
+                self.book.end(order, Status.CANCELED, due)
+
+        self.book.timers.at(done_at, done)
+        return order
 
     def _order(self, ticket: Ticket, asset: Asset, at: Micros) -> Order:
         return Order(

@@ -245,8 +245,9 @@ def _check_quantity(ticket: Ticket, asset: Asset, book: Book) -> None:
 
 
 def _check_entry(ticket: Ticket, asset: Asset, book: Book, rules: Configuration) -> None:
+    flat = not book.account.quantity(asset.symbol)
     for other in book.open_orders(asset.symbol):
-        if other.side is not ticket.side and other.parent is None:
+        if flat and other.side is not ticket.side and other.parent is None:
             mine, theirs = ("short sell", "long buy")
             if ticket.side is Side.BUY:
                 mine, theirs = theirs, mine
