@@ -36,6 +36,7 @@ _clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32
 CLOCK_REALTIME = 0
 
 TEXT, CLOSE = 0x81, 0x88
+MASKED = 128
 SINGLE = np.frombuffer(b'42["stream_data",', np.uint8)
 BATCH = np.frombuffer(b'42["stream_batch",[', np.uint8)
 QUOTE, BACKSLASH, COMMA, COLON, POINT = (ord(c) for c in '"\\,:.')
@@ -202,7 +203,7 @@ def _begins(row: Bytes, start: int, end: int, prefix: Bytes) -> bool:
 def _packet(wires: Wires, row: Bytes, connection: int, start: int, end: int, now: int) -> int:
     if _begins(row, start, end, SINGLE):
         message = _message(row, start + SINGLE.size, end)
-        if message[0] != end - 1:
+        if message[0] != end - 1 or row[end - 1] != CLOSE_LIST:
             return NOT_UNDERSTOOD
         _account(wires, connection, message, now)
     elif _begins(row, start, end, BATCH):
@@ -241,17 +242,24 @@ def _header(row: Bytes, at: int, filled: int) -> tuple[int, int]:
     return body, body + size
 
 
-@compiled
-def scan(wires: Wires, connection: int, now: int) -> int:
-    """Check all complete frames of one connection; `now` is wall time in microseconds.
+@inlined
+def _load(wires: Wires, connection: int) -> int:
+    # One buffer for all is read into, for it stays in the processor's cache.
+    filled = wires.filled[connection]
+    for k in range(filled):
+        wires.buffer[k] = wires.rests[connection, k]
+    return int(filled)
 
-    Returns the fault, FINE if there is none; what is incomplete stays for the next time.
-    """
-    row, filled = wires.buffers[connection], wires.filled[connection]
+
+@inlined
+def _check(wires: Wires, connection: int, filled: int, now: int) -> int:
+    row = wires.buffer
     at, fault = 0, FINE
     while fault == FINE and filled - at >= 2:
         body, end = _header(row, at, filled)
-        if end - at > row.size or end < at < body:
+        if row[at + 1] >= MASKED:
+            fault = FRAGMENTED
+        elif end < body or end - at > row.size:
             fault = TOO_LARGE
         elif body == 0 or end > filled:
             break
@@ -262,23 +270,31 @@ def scan(wires: Wires, connection: int, now: int) -> int:
             else:
                 fault = CLOSED if opcode == CLOSE else FRAGMENTED
     for k in range(at, filled):
-        row[k - at] = row[k]
+        wires.rests[connection, k - at] = row[k]
     wires.filled[connection] = filled - at
     return fault
 
 
+@compiled
+def scan(wires: Wires, connection: int, now: int) -> int:
+    """Check all complete frames of one connection's rest; `now` is wall time in microseconds.
+
+    Returns the fault, FINE if there is none; what is incomplete stays for the next time.
+    """
+    return _check(wires, connection, _load(wires, connection), now)
+
+
 @inlined
 def _receive(wires: Wires, descriptor: int, connection: int) -> int:
-    filled = wires.filled[connection]
-    space = wires.buffers.shape[1] - filled
-    target = wires.buffers.ctypes.data + connection * wires.buffers.shape[1] + filled
-    size = _recv(descriptor, target, space, 0)
+    filled = _load(wires, connection)
+    target = wires.buffer.ctypes.data + filled
+    size = _recv(descriptor, target, wires.buffer.size - filled, 0)
     if size <= 0:
         return CLOSED if size == 0 else DOUBTFUL
     _clock_gettime(CLOCK_REALTIME, wires.clock.ctypes.data)
-    wires.filled[connection] = filled + size
     wires.tally[0].bytes += size
-    return scan(wires, connection, wires.clock[0] * 1_000_000 + wires.clock[1] // 1000)
+    now = wires.clock[0] * 1_000_000 + wires.clock[1] // 1000
+    return _check(wires, connection, filled + size, now)
 
 
 @compiled

@@ -63,7 +63,7 @@ class Receiver:
         for number, (client, rest) in enumerate(joined):
             client.setblocking(False)
             self._sockets.append(client)
-            self._wires.buffers[number, : len(rest)] = np.frombuffer(rest, np.uint8)
+            self._wires.rests[number, : len(rest)] = np.frombuffer(rest, np.uint8)
             self._wires.filled[number] = len(rest)
         highest = max(client.fileno() for client in self._sockets)
         connection_of = np.full(highest + 1, -1, np.int32)

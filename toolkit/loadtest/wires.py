@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from toolkit.loadtest.latency import BUCKETS
 Ints = NDArray[np.int64]
 
 # A frame that does not fit is a fault: no server here sends that much in one message.
-ROW = 128 * 1024
+ROW = 256 * 1024
 RECENT = 16
 ANY = -1
 
@@ -42,8 +43,9 @@ TALLY = np.dtype(
 class Wires(NamedTuple):
     """One row or entry for each connection; `last`, `recent`, `received` for each subscription."""
 
-    buffers: NDArray[np.uint8]  # bytes that are not scanned yet
-    filled: Ints  # how many of them
+    buffer: NDArray[np.uint8]  # one for all: what is being read now
+    rests: NDArray[np.uint8]  # of each connection, the beginning of a frame
+    filled: Ints  # how long the rest is
     fault: Ints
     pings: Ints  # Engine.IO pings to answer
     connection_of: NDArray[np.int32]  # by file descriptor, -1 where it is none
@@ -65,7 +67,8 @@ def make_wires(subscriptions: Sequence[Sequence[int]], *, symbols: int) -> Wires
         slots[connection, list(wanted)] = np.arange(first, first + len(wanted))
         first += len(wanted)
     return Wires(
-        buffers=np.empty((connections, ROW), np.uint8),
+        buffer=np.zeros(ROW, np.uint8),
+        rests=_untouched(connections),
         filled=np.zeros(connections, np.int64),
         fault=np.zeros(connections, np.int64),
         pings=np.zeros(connections, np.int64),
@@ -78,6 +81,14 @@ def make_wires(subscriptions: Sequence[Sequence[int]], *, symbols: int) -> Wires
         tally=np.zeros(1, TALLY),
         clock=np.zeros(2, np.int64),
     )
+
+
+def _untouched(connections: int) -> NDArray[np.uint8]:
+    # Most rests are short: only the pages that are written to cost memory.
+    memory = mmap.mmap(-1, connections * ROW)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint8).reshape(connections, ROW)
 
 
 def forget(wires: Wires) -> None:
