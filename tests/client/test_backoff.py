@@ -36,9 +36,11 @@ def test_it_ends_after_its_attempts() -> None:
     assert Backoff(attempts=0, delay=1.0).next() is None
 
 
-def test_it_grows_to_thirty_seconds() -> None:
+def test_it_grows_to_the_longest() -> None:
     backoff = Backoff(attempts=None, delay=0.5, uniform=lambda low, high: high)
     assert [backoff.next() for _ in range(6)] == [0.75, 2.25, 6.75, 20.25, 30.0, 30.0]
+    short = Backoff(attempts=None, delay=0.5, longest=1.0, uniform=lambda low, high: high)
+    assert [short.next() for _ in range(3)] == [0.75, 1.0, 1.0]
 
 
 def test_what_the_server_asks_for_is_granted_within_reason() -> None:

@@ -32,7 +32,10 @@ class Bench:
     def receive(self, stream: str = "orders", *, way: float, **more: Any) -> None:
         published = datetime.fromtimestamp(self.wall + self.ahead, UTC)
         self.pass_(way)
-        self.meter.note({"stream_type": stream, "published": published.isoformat(), **more})
+        self.note({"stream_type": stream, "published": published.isoformat(), **more})
+
+    def note(self, message: dict[str, Any]) -> None:
+        self.meter.note(message, self.meter.arrival())
 
     def max(self, stream: str) -> float:
         found: float = self.meter.by_stream()[stream]["max"]
@@ -74,7 +77,7 @@ def test_snapshots_and_what_was_missed_do_not_count() -> None:
     missed = datetime.fromtimestamp(bench.wall, UTC).isoformat()
     bench.pass_(60.0)
     bench.meter.confirmed("orders")
-    bench.meter.note({"stream_type": "orders", "published": missed})
+    bench.note({"stream_type": "orders", "published": missed})
     bench.receive(way=0.001, snapshot=True)
     bench.receive("account", way=0.001)
     assert bench.meter.by_stream() == {}
@@ -125,7 +128,7 @@ def test_a_message_without_a_time_is_not_measured(published: Any) -> None:
     bench = Bench()
     bench.meter.confirmed("orders")
     bench.ping()
-    bench.meter.note({"stream_type": "orders", "published": published})
+    bench.note({"stream_type": "orders", "published": published})
     assert bench.meter.by_stream() == {}
 
 

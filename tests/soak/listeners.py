@@ -117,6 +117,7 @@ class Listeners:
                     name=name,
                     reconnect_attempts=None,
                     reconnect_delay=0.005,
+                    reconnect_delay_max=0.2,
                     timeout=3.0,
                 ),
                 stack.enter_context((directory / f"{name}.heard").open("w")),

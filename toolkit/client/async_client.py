@@ -27,11 +27,11 @@ class StreamClient:
     """One connection to a streaming server, kept up: reconnects, resubscribes and resumes.
 
     `token` may be a function (or coroutine function) that gives a fresh one for each connection.
-    `reconnect_attempts` tries follow a loss (None: without end), with pauses that grow from
-    `reconnect_delay` seconds to 30 and are drawn at random; both are as the server recommends
-    unless given. `timeout` is for connecting and for answers, in seconds. `latency_target` (ms)
-    is what `latency_update` compares with. All methods belong to one event loop; `on` and the
-    properties may be used from any thread.
+    `reconnect_attempts` tries follow a loss (None: without end), with pauses that are drawn at
+    random and grow from `reconnect_delay` to `reconnect_delay_max` seconds; the first two are as
+    the server recommends unless given. `timeout` is for connecting and for answers, in seconds.
+    `latency_target` (ms) is what `latency_update` compares with. All methods belong to one event
+    loop; `on` and the properties may be used from any thread.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class StreamClient:
         name: str = "python",
         reconnect_attempts: Attempts = AS_SERVED,
         reconnect_delay: Delay = AS_SERVED,
+        reconnect_delay_max: float = 30.0,
         timeout: float = 30.0,
         latency_target: float = 50.0,
         clocks: Clocks | None = None,
@@ -67,6 +68,7 @@ class StreamClient:
                 name=name,
                 reconnect_attempts=reconnect_attempts,
                 reconnect_delay=reconnect_delay,
+                reconnect_delay_max=reconnect_delay_max,
                 timeout=timeout,
             ),
             inbox=self._inbox,

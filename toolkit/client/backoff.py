@@ -14,7 +14,7 @@ GROWTH = 3.0
 class Backoff:
     """Decorrelated jitter: each pause is drawn between `delay` and three times the one before.
 
-    The first lies between `delay` and one and a half times it, and none is longer than 30 s.
+    The first lies between `delay` and one and a half times it, and none is longer than `longest`.
     After `attempts` (None: never) it is given up.
     """
 
@@ -23,6 +23,7 @@ class Backoff:
         *,
         attempts: int | None,
         delay: float,
+        longest: float = LONGEST_SECONDS,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         if attempts is not None and attempts < 0:
@@ -30,14 +31,15 @@ class Backoff:
                 f"reconnect_attempts is {attempts}; allowed: from 0, or None for no end",
                 field="reconnect_attempts",
             )
-        if not 0 < delay <= LONGEST_SECONDS:
+        if not 0 < delay <= longest:
             raise ConfigError(
-                f"reconnect_delay is {delay}; allowed: above 0 to {LONGEST_SECONDS:g} (seconds)",
+                f"reconnect_delay is {delay}; allowed: above 0 to {longest:g} (seconds)",
                 field="reconnect_delay",
             )
         self.attempts = attempts
         self.attempt = 0
         self.delay = delay
+        self._longest = longest
         self._pause = delay / 2.0
         self._uniform = uniform
 
@@ -50,7 +52,7 @@ class Backoff:
             return None
         self.attempt += 1
         drawn = self._uniform(self.delay, max(self.delay, self._pause * GROWTH))
-        self._pause = min(drawn, LONGEST_SECONDS)
+        self._pause = min(drawn, self._longest)
         return max(self._pause, min(at_least, LONGEST_SECONDS))
 
     def told(self) -> str:

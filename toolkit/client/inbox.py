@@ -41,7 +41,7 @@ class Inbox:
     def receive(self, event: str, data: Any) -> None:
         """Handle one event; never blocks. What has no meaning raises what looking at it raises."""
         if event == "stream_data":
-            self._message(Message(data))
+            self._message(Message(data), self._meter.arrival())
         elif event == "stream_batch":
             self._batch(data)
         elif event == "connected":
@@ -78,16 +78,17 @@ class Inbox:
             self._gap(gap)
 
     def _batch(self, items: list[dict[str, Any]]) -> None:
+        arrival = self._meter.arrival()
         for item in items:
             try:
-                self._message(Message(item))
+                self._message(Message(item), arrival)
             except (KeyError, TypeError, ValueError) as error:
                 problem = WireError("a message in a batch has no meaning")
                 problem.__cause__ = error
                 self.problem(problem)
 
-    def _message(self, message: Message) -> None:
-        self._meter.note(message)
+    def _message(self, message: Message, arrival: float | None) -> None:
+        self._meter.note(message, arrival)
         new, gap = self._tracker.accept(message)
         if gap is not None:
             self._gap(gap)

@@ -56,18 +56,24 @@ class LatencyMeter:
         self._look()
         return self._steps
 
-    def note(self, message: Mapping[str, Any]) -> None:
-        """Measure one live message."""
-        known = self.clock.estimate
-        if known is None or message.get("snapshot"):
-            return
+    def arrival(self) -> float | None:
+        """Return the wall time at which something arrives; None when it cannot be measured."""
+        if self.clock.estimate is None:
+            return None
         now, stepped = self._look()
+        return None if stepped else now
+
+    def note(self, message: Mapping[str, Any], arrival: float | None) -> None:
+        """Measure one live message that came at `arrival`."""
+        known = self.clock.estimate
+        if arrival is None or known is None or message.get("snapshot"):
+            return
         stream = message["stream_type"]
         by_our_clock = _seconds(message.get("published")) - known.offset_ms / 1000.0
-        if stepped or not by_our_clock >= self._since.get(stream, now):
+        if not by_our_clock >= self._since.get(stream, arrival):
             return
         # Below zero only within the clock's uncertainty.
-        self._current = max(0.0, (now - by_our_clock) * 1000.0)
+        self._current = max(0.0, (arrival - by_our_clock) * 1000.0)
         histogram = self._streams.get(stream)
         if histogram is None:
             histogram = RecentHistogram(window=WINDOW_SECONDS, monotonic=self._monotonic)

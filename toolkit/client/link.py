@@ -48,6 +48,7 @@ class LinkOptions:
     name: str = "python"
     reconnect_attempts: Attempts = AS_SERVED
     reconnect_delay: Delay = AS_SERVED
+    reconnect_delay_max: float = LONGEST_SECONDS
     timeout: float = 30.0
 
 
@@ -268,11 +269,13 @@ class Link:
     def _fresh_backoff(self) -> Backoff:
         told = self.config.get("reconnect_attempts")
         attempts = told if isinstance(told, int) and told >= 0 else ATTEMPTS
-        delay = min(_positive(self.config.get("reconnect_delay"), DELAY), LONGEST_SECONDS)
+        longest = self._options.reconnect_delay_max
+        delay = min(_positive(self.config.get("reconnect_delay"), DELAY), longest)
         wanted = self._options.reconnect_attempts, self._options.reconnect_delay
         return Backoff(
             attempts=attempts if wanted[0] == "as served" else wanted[0],
             delay=delay if wanted[1] == "as served" else wanted[1],
+            longest=longest,
         )
 
     def _set(self, state: ClientState, reason: str) -> None:
