@@ -124,8 +124,7 @@ export interface Stats {
   gaps: number;
   /** How often values that replace each other were left out (conflation, `maxRate`). */
   skipped: number;
-  /** Messages of each stream. */
-  streams: Partial<Record<StreamName, number>>;
+  streams: Partial<Record<StreamName, { messages: number; gaps: number; skipped: number }>>;
 }
 
 export interface Reconnecting {
@@ -239,6 +238,8 @@ export class TradingBotWebSocketClient {
   /** The time to the server and back. */
   ping(): Promise<number>;
   latency(): Latency;
+  /** How long a message that arrives just now was on its way; null for what is not live. */
+  latencyOf(message: Message): number | null;
   stats(): Stats;
   serverStats(): Promise<Record<string, unknown>>;
 }

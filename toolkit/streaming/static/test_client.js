@@ -1,154 +1,159 @@
-"use strict";
+// The test client: makes the connection, and hands what comes to the parts of the page.
+import { LatencyChart } from "./test_client/chart.js";
+import { CommandBox } from "./test_client/commands.js";
+import { Detail } from "./test_client/detail.js";
+import { at, element, write } from "./test_client/dom.js";
+import { Feed } from "./test_client/feed.js";
+import { MessageList } from "./test_client/list.js";
+import { Meter, Rates } from "./test_client/meter.js";
+import { Monitor } from "./test_client/monitor.js";
+import { SubscriptionManager } from "./test_client/subscriptions.js";
+import { count, milliseconds, STREAMS } from "./test_client/words.js";
 
-const ROWS = 200;
-const STREAMS = [
-  "market_data", "signals", "orders", "positions",
-  "account", "system_health", "performance_metrics", "parameters",
-];
-const at = (id) => document.getElementById(id);
+const LIST_MS = 80;
+const TARGET_MS = 50;
+const LEGEND = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"], ["good", "target"]];
 
 let client = null;
-let paused = false;
-let gaps = 0;
-let lastCount = 0;
-let waiting = [];
+let drawnAt = 0;
+const current = () => client;
+const feed = new Feed();
+const meter = new Meter();
+const detail = new Detail();
+const monitor = new Monitor({ client: current, rates: new Rates(), target: TARGET_MS });
+const chart = new LatencyChart(at("chart"), at("tip"), meter);
+const list = new MessageList(at("list"), at("rows"), {
+  feed, onChoose: (entry) => detail.show(entry), onHold: () => showHold(),
+});
+const commands = new CommandBox({ client: current });
+const subscriptions = new SubscriptionManager({
+  client: current, onProblem: (error) => monitor.problem(error), onChange: () => monitor.say(""),
+});
 
-function say(text) {
-  at("notice").textContent = text;
-  at("notice").hidden = !text;
+function receive(message) {
+  const latency = client.latencyOf(message);
+  if (latency !== null) meter.add(latency);
+  feed.push({ message, latency, received: new Date(), text: undefined });
 }
 
-function show(state, text) {
-  at("state").className = `state ${state}`;
-  at("state").textContent = text;
-}
-
-function describe(data) {
-  if (data.kind === "bar") {
-    const state = data.final ? "final" : "forming";
-    return `${state} bar  O ${data.open}  H ${data.high}  L ${data.low}  C ${data.close}`;
-  }
-  if (data.kind === "quote") return `bid ${data.bid}  ask ${data.ask}`;
-  const hidden = new Set(["kind", "symbol", "timestamp", "indicators", "price"]);
-  const facts = Object.entries(data).filter(([key, value]) => !hidden.has(key) && value !== null);
-  const texts = facts.map(([key, value]) =>
-    `${key}=${typeof value === "object" ? JSON.stringify(value) : value}`);
-  return `${data.kind}  ${texts.join("  ")}`.slice(0, 400);
-}
-
-function row(message) {
-  const line = document.createElement("tr");
-  const cells = [
-    message.timestamp.slice(11, 23).replace("Z", ""), message.stream_type,
-    message.symbol || "", message.snapshot ? `${message.seq} (snapshot)` : message.seq,
-    describe(message.data),
-  ];
-  cells.forEach((text, index) => {
-    const cell = document.createElement("td");
-    cell.textContent = text;
-    if (index === 4) cell.className = "detail";
-    line.append(cell);
-  });
-  return line;
-}
-
-function draw() {
-  if (waiting.length && !paused) {
-    at("live").prepend(...waiting.reverse().map(row));
-    waiting = [];
-    while (at("live").childElementCount > ROWS) at("live").lastElementChild.remove();
-    at("empty").hidden = true;
-  }
-  requestAnimationFrame(draw);
-}
-
-function count() {
-  if (!client) return;
-  const { messagesReceived, connectionUptime } = client.stats();
-  at("messages").textContent = messagesReceived.toLocaleString();
-  at("rate").textContent = (messagesReceived - lastCount).toLocaleString();
-  at("uptime").textContent = connectionUptime ? `${Math.round(connectionUptime)} s` : "–";
-  lastCount = messagesReceived;
+function receiveGap({ stream, ...gap }) {
+  const received = new Date();
+  const message = {
+    stream_type: stream, symbol: null, seq: gap.from, timestamp: received.toISOString(),
+    data: { kind: "gap", ...gap },
+  };
+  feed.push({ message, latency: null, received, text: undefined });
 }
 
 function connect(token) {
-  if (client) client.disconnect();
-  lastCount = gaps = 0;
-  at("gaps").textContent = 0;
-  show("wait", "connecting");
-  client = new TradingBotWebSocketClient(location.origin, { token: token || undefined });
-  client.on("connected", (hello) => {
-    say("");
-    show("good", "connected");
-    at("role").textContent = hello.role;
-    at("symbols").placeholder = `all of ${hello.config.symbols.join(", ")}`;
+  client?.disconnect();
+  client = new TradingBotWebSocketClient(location.origin, {
+    token: token || undefined, name: "test client", pingInterval: 2_500, latencyTarget: TARGET_MS,
   });
-  client.on("disconnected", ({ reason }) => show("bad", `disconnected: ${reason}`));
-  client.on("latency_update", ({ current }) => {
-    at("latency").textContent = `${current.toFixed(1)} ms`;
-  });
-  client.on("gap", (gap) => {
-    gaps += 1;
-    at("gaps").textContent = gaps;
-    say(`Gap in ${gap.stream}: messages ${gap.from} to ${gap.to ?? "?"} will not come (${gap.reason}).`);
-  });
-  client.on("error", (error) => {
-    say(error.message);
-    if (error.code === "auth_error") show("bad", "refused");
-  });
-  client.on("stream_data", (message) => {
-    waiting.push(message);
-    if (waiting.length > ROWS) waiting.shift();
+  monitor.on(client);
+  client.on("stream_data", receive);
+  client.on("latency_update", (update) => monitor.measured(update));
+  client.on("connected", ({ role, config }) => welcome(role, config));
+  client.on("gap", receiveGap);
+}
+
+function welcome(role, { symbols = [] }) {
+  subscriptions.offer(symbols);
+  commands.offer(role, symbols);
+  const chosen = at("by-symbol").value;
+  at("by-symbol").replaceChildren(new Option("All symbols", ""), ...symbols.map((name) => new Option(name)));
+  at("by-symbol").value = symbols.includes(chosen) ? chosen : "";
+  // The first look should show life; on later connections the client asks for the same again.
+  if (client.stats().reconnects === 0 && !client.subscriptions.length) {
+    client.subscribe(STREAMS).then(() => subscriptions.draw(), (error) => monitor.problem(error));
+  }
+}
+
+function showHold() {
+  at("pause").textContent = feed.held ? "Go on" : "Pause";
+  at("pause").setAttribute("aria-pressed", String(feed.held));
+}
+
+function toggle() {
+  if (feed.held) {
+    feed.release();
+    list.toTop();
+  } else {
+    feed.hold();
+  }
+  showHold();
+}
+
+function clear() {
+  feed.clear();
+  list.forget();
+  detail.show(null);
+}
+
+function drawList() {
+  list.draw();
+  const shown = Math.min(feed.rows.length, feed.size);
+  write(at("shown"), feed.filtered ? `${count(shown)} of ${count(feed.kept)}` : `last ${count(shown)}`);
+  at("empty").hidden = shown > 0;
+  write(at("empty"), feed.filtered && feed.kept ? "No message passes the filter." : "Nothing yet. Subscribe to a stream.");
+  at("newer").hidden = !feed.held || !feed.newer;
+  write(at("newer"), `${count(feed.newer)} newer`);
+}
+
+function drawLegend() {
+  const last = meter.bins.findLast(Boolean);
+  LEGEND.forEach(([key, label], index) => {
+    const value = label === "target" ? TARGET_MS : last?.[key] ?? null;
+    write(at("legend").children[index].lastElementChild, label === "target" ? `${value} ms` : milliseconds(value));
   });
 }
 
-function chosen() {
-  const streams = [...document.querySelectorAll("#streams input:checked")].map((i) => i.value);
-  const symbols = at("symbols").value.split(",").map((s) => s.trim()).filter(Boolean);
-  return [streams, symbols.length ? symbols : null];
+function frame(now) {
+  if (meter.turn()) {
+    chart.draw();
+    drawLegend();
+  }
+  if (now - drawnAt >= LIST_MS) {
+    drawnAt = now;
+    drawList();
+  }
+  requestAnimationFrame(frame);
 }
 
-function ask(work) {
-  say("");
-  work.catch((error) => say(error.message));
+function key(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  const does = { p: toggle, c: clear, "/": () => at("by-text").focus() }[event.key.toLowerCase()];
+  if (!does) return;
+  event.preventDefault();
+  does();
 }
 
 function start() {
-  if (typeof io === "undefined") {
-    show("bad", "not available");
-    say("socket.io.min.js is missing in this installation: it is built with Node.js. "
-      + "Install Node.js 18 or newer and run `make assets`; everything else works without it.");
-    return;
-  }
-  STREAMS.forEach((stream) => {
-    const label = document.createElement("label");
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: stream });
-    box.checked = stream === "market_data";
-    label.append(box, stream);
-    at("streams").append(label);
-  });
-  at("connection").addEventListener("submit", (event) => {
+  at("by-stream").append(...STREAMS.map((name) => new Option(name)));
+  at("legend").replaceChildren(...LEGEND.map(([name, label]) => {
+    const mark = element("i");
+    mark.style.setProperty("--tag", `var(--${name})`);
+    return element("li", "", mark, label, element("b", "", "–"));
+  }));
+  at("by-stream").addEventListener("change", ({ target }) => feed.filter({ stream: target.value }));
+  at("by-symbol").addEventListener("change", ({ target }) => feed.filter({ symbol: target.value }));
+  at("by-text").addEventListener("input", ({ target }) => feed.filter({ text: target.value }));
+  at("pause").addEventListener("click", toggle);
+  at("newer").addEventListener("click", toggle);
+  at("clear").addEventListener("click", clear);
+  at("disconnect").addEventListener("click", () => client.disconnect());
+  at("connect").addEventListener("submit", (event) => {
     event.preventDefault();
+    monitor.say("");
     connect(at("token").value);
   });
-  at("disconnect").addEventListener("click", () => client.disconnect());
-  at("subscription").addEventListener("submit", (event) => {
-    event.preventDefault();
-    ask(client.subscribe(...chosen()));
-  });
-  at("unsubscribe").addEventListener("click", () => ask(client.unsubscribe(...chosen())));
-  at("pause").addEventListener("click", () => {
-    paused = !paused;
-    at("pause").textContent = paused ? "Go on" : "Pause";
-    at("pause").setAttribute("aria-pressed", String(paused));
-  });
-  at("clear").addEventListener("click", () => {
-    at("live").replaceChildren();
-    at("empty").hidden = false;
-  });
+  addEventListener("keydown", key);
+  chart.target = TARGET_MS;
   connect();
-  setInterval(count, 1000);
-  requestAnimationFrame(draw);
+  monitor.draw();
+  subscriptions.draw();
+  setInterval(() => monitor.draw(), 1_000);
+  requestAnimationFrame(frame);
 }
 
 start();

@@ -1,4 +1,5 @@
 import { notConnected, socketAddress } from "./connection.js";
+import { Counts } from "./counts.js";
 import { Emitter } from "./emitter.js";
 import { TradingBotError } from "./errors.js";
 import { Keeper } from "./keeper.js";
@@ -28,8 +29,7 @@ export class TradingBotWebSocketClient {
     this.url = url;
     this._hello = {};
     this._pingedAt = 0;
-    this._counts = { messages: 0, bytes: 0, gaps: 0, skipped: 0, connections: 0 };
-    this._streams = new Map();
+    this._counts = new Counts();
     this._emitter = new Emitter();
     this._tracker = new Tracker();
     this._subscriptions = new Subscriptions();
@@ -138,20 +138,19 @@ export class TradingBotWebSocketClient {
     return { ...this._meter.overall(), streams: this._meter.byStream(), offsetMs, uncertaintyMs };
   }
 
+  /* How long a message that arrived just now was on its way; null for what was not live. */
+  latencyOf(message) {
+    return this._meter.of(message);
+  }
+
   /* What `performance_stats` carries. */
   stats() {
-    const { messages, bytes, gaps, skipped, connections } = this._counts;
     const since = this._keeper.connectedAt;
     const { average } = this._meter.overall();
     return {
       avgLatency: average ?? this._meter.clock.estimate?.uncertaintyMs ?? null,
-      messagesReceived: messages,
-      bytesReceived: bytes,
       connectionUptime: since === null ? 0 : (this._wall.now() - since) / 1000,
-      reconnects: Math.max(0, connections - 1),
-      gaps,
-      skipped,
-      streams: Object.fromEntries(this._streams),
+      ...this._counts.summary(),
     };
   }
 
@@ -206,15 +205,13 @@ export class TradingBotWebSocketClient {
     const { fresh, gap, skipped } = this._tracker.accept(message);
     if (gap) this._gap(gap);
     if (!fresh || this._subscriptions.excludes(message.stream_type, message.symbol)) return;
-    if (skipped) this._counts.skipped += 1;
+    this._counts.message(message.stream_type, skipped);
     this._pass(message);
   }
 
   _pass(message) {
     const { stream_type: stream, symbol } = message;
     this._meter.note(message);
-    this._counts.messages += 1;
-    this._streams.set(stream, (this._streams.get(stream) ?? 0) + 1);
     this._emitter.emit("stream_data", message);
     this._emitter.emit(`stream_${stream}`, message);
     if (symbol) this._emitter.emit(`symbol_${symbol}`, message);
@@ -230,7 +227,7 @@ export class TradingBotWebSocketClient {
   }
 
   _gap(gap) {
-    this._counts.gaps += 1;
+    this._counts.gap(gap.stream);
     this._emitter.emit("gap", gap);
   }
 
@@ -273,11 +270,15 @@ export class TradingBotWebSocketClient {
     return this._meter.clock.settled ? pingInterval : Math.min(pingInterval, SETTLING_MS);
   }
 
-  _pingSoon() {
-    this._measure(this._options.timeout).catch((error) => {
+  /* At first a few in a row: the best tells the server's clock well enough to measure by it. */
+  async _pingSoon() {
+    try {
+      do await this._measure(this._options.timeout);
+      while (!this._meter.clock.settled && this._meter.clock.estimate);
+    } catch (error) {
       // Of a lost or silent connection others tell.
       if (!["not_connected", "timeout"].includes(error.code)) this._emitter.emit("error", error);
-    });
+    }
   }
 
   async _measure(within) {

@@ -17,6 +17,7 @@ export class ServerClock {
     this.estimate = null;
   }
 
+  /* Enough samples for the best of them to be good. */
   get settled() {
     return this._samples.length >= SAMPLES / 2;
   }
@@ -88,14 +89,20 @@ export class LatencyMeter {
     if (!this._since.has(stream)) this._since.set(stream, this._wall.now());
   }
 
-  note(message) {
-    const known = this.clock.estimate;
-    if (!known || message.snapshot) return;
+  /* How long a message that arrived just now was on its way; null where that says nothing. */
+  of(message) {
+    if (!this.clock.settled || message.snapshot) return null;
     const now = this._wall.now();
+    const published = this._time(message.published) - this.clock.estimate.offsetMs;
+    if (!(published >= (this._since.get(message.stream_type) ?? now))) return null;
+    return Math.max(0, now - published); // below zero only within the clock's uncertainty
+  }
+
+  note(message) {
+    const latency = this.of(message);
+    if (latency === null) return;
+    this._current = latency;
     const stream = message.stream_type;
-    const published = this._time(message.published) - known.offsetMs;
-    if (!(published >= (this._since.get(stream) ?? now))) return;
-    this._current = Math.max(0, now - published); // below zero only within the clock's uncertainty
     let histogram = this._streams.get(stream);
     if (!histogram) {
       histogram = new RecentHistogram(WINDOW_MS, () => this._wall.now());
