@@ -40,13 +40,12 @@ async def test_messages_go_out_when_they_are_due_to_each_symbol_in_turn():
 
 
 async def test_what_became_due_meanwhile_is_caught_up():
-    world = World(cost=0.0)
-    publisher = world.publisher(symbols=1)
+    world = World()
 
     async def oversleep(seconds: float) -> None:
         world.now += seconds + (0.5 if len(world.sent) == 10 else 0.0)
 
-    publisher._sleep = oversleep
+    publisher = Publisher(world.send, symbols=1, monotonic=world.monotonic, sleep=oversleep)
     published = await publisher.run(rate=100, seconds=1.0)
     assert published.counts == [100]
     assert 490 < published.late.maximum < 520
@@ -67,12 +66,11 @@ async def test_a_rate_that_cannot_be_held_ends_early_and_shows():
 
 async def test_halting_ends_a_run():
     world = World()
-    publisher = world.publisher()
 
     async def stop_at_ten(symbol: int) -> None:
         await world.send(symbol)
         if len(world.sent) == 10:
             publisher.halt()
 
-    publisher._send = stop_at_ten
+    publisher = Publisher(stop_at_ten, symbols=1, monotonic=world.monotonic, sleep=world.sleep)
     assert sum((await publisher.run(rate=100, seconds=5.0)).counts) == 10

@@ -36,6 +36,7 @@ def loadtest(
     churn: Annotated[int, typer.Option(help="Clients that come and go.")] = 0,
     sleepy: Annotated[int, typer.Option(help="Clients that stop reading.")] = 0,
     hostile: Annotated[int, typer.Option(help="Clients that send garbage and floods.")] = 0,
+    idle: Annotated[int, typer.Option(help="Idle clients for the memory of a connection.")] = 1_000,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     as_json: console.JsonOption = False,
 ) -> int:
@@ -52,6 +53,7 @@ def loadtest(
         scenario=_scenario(scenario, clients, symbols, per_client, rate),
         seconds=minutes * 60.0 if minutes is not None else seconds,
         batch=own,
+        idle=idle,
         crowd=Crowd(slow=slow, churn=churn, sleepy=sleepy, hostile=hostile),
     )
     with Screen() as shown:

@@ -7,8 +7,8 @@ from typing import Self
 
 import orjson
 
-from toolkit.errors import ConfigError
 from toolkit.loadtest.channel import Helper
+from toolkit.loadtest.scenario import check
 from toolkit.loadtest.websocket import Door
 
 SPECIFICATION = "TOOLKIT_LOADTEST_CROWD"
@@ -28,8 +28,7 @@ class Crowd:
 
     def __post_init__(self) -> None:
         for name, count in self.to_dict().items():
-            if not 0 <= count <= MOST:
-                raise ConfigError(f"{name} is {count}; allowed: 0 to {MOST}", field=name)
+            check(name, count, 0, MOST)
 
     @property
     def total(self) -> int:

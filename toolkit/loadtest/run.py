@@ -7,14 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from toolkit.errors import ConfigError
 from toolkit.loadtest.bench import Bench
 from toolkit.loadtest.joining import allow_descriptors
 from toolkit.loadtest.machine import machine
 from toolkit.loadtest.memory import FIRST, IDLE, bytes_per_connection
 from toolkit.loadtest.offenders import NONE, Crowd, Offenders
 from toolkit.loadtest.result import Result, SideResult
-from toolkit.loadtest.scenario import Scenario
+from toolkit.loadtest.scenario import MOST_CLIENTS, Scenario, check
 from toolkit.loadtest.search import Attempt, search
 from toolkit.loadtest.target import OURS, STOCK
 from toolkit.loadtest.trial import Sample, Trial, together
@@ -55,7 +54,8 @@ def processes_here() -> int:
 class Plan:
     """What to run: `seconds` is how long a rate must be held, `batch` asks for `stream_batch`.
 
-    `crowd` are the troublemakers; with them the baseline is left out.
+    `crowd` are the troublemakers; with them the baseline is left out. `idle` clients tell what
+    a connection costs in memory.
     """
 
     scenario: Scenario
@@ -67,10 +67,8 @@ class Plan:
     processes: int = field(default_factory=processes_here)
 
     def __post_init__(self) -> None:
-        if not 0.2 <= self.seconds <= 36_000:
-            raise ConfigError(
-                f"seconds is {self.seconds:g}; allowed: 0.2 to 36,000", field="seconds"
-            )
+        check("seconds", self.seconds, 0.2, 36_000)
+        check("idle", self.idle, 1, MOST_CLIENTS)
 
 
 def run(plan: Plan, progress: Progress) -> Result:

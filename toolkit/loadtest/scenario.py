@@ -28,11 +28,11 @@ class Scenario:
     fixed_rate: float | None = None
 
     def __post_init__(self) -> None:
-        _check("clients", self.clients, 1, MOST_CLIENTS)
-        _check("symbols", self.symbols, 1, MOST_SYMBOLS)
-        _check("per_client", self.per_client, 1, self.symbols)
+        check("clients", self.clients, 1, MOST_CLIENTS)
+        check("symbols", self.symbols, 1, MOST_SYMBOLS)
+        check("per_client", self.per_client, 1, self.symbols)
         if self.rate is not None:
-            _check("rate", self.rate, 0.1, 10_000_000)
+            check("rate", self.rate, 0.1, 10_000_000)
 
     @property
     def fan_out(self) -> float:
@@ -68,7 +68,8 @@ class Scenario:
         return hands
 
 
-def _check(name: str, value: float, least: float, most: float) -> None:
+def check(name: str, value: float, least: float, most: float) -> None:
+    """Raise ConfigError unless `value` is from `least` to `most`."""
     if not least <= value <= most:
         allowed = f"{least:g} to {most:,.0f}"
         raise ConfigError(f"{name} is {value:g}; allowed: {allowed}", field=name, allowed=allowed)
