@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 
 from toolkit.errors import ToolkitError, WireError
-from toolkit.streaming.auth import Authenticator
-from toolkit.streaming.guard import (
+from toolkit.streaming.asgi import (
     App,
     Message,
     Receive,
@@ -17,6 +16,7 @@ from toolkit.streaming.guard import (
     refuse_http,
     refuse_websocket,
 )
+from toolkit.streaming.auth import Authenticator
 
 # Bytes a second: a body that comes faster may take as long as its size needs.
 SLOWEST = 8_192

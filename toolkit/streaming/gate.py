@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.streaming.asgi import App
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.entrance import Entrance
-from toolkit.streaming.guard import App, Guard
+from toolkit.streaming.guard import Guard
 from toolkit.streaming.http_protocol import Door
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.presence import GOODBYE_SECONDS, Presence

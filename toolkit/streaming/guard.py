@@ -7,30 +7,31 @@ A client that does not take a frame within `ping_timeout` seconds, or floods, is
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
-
 from toolkit.errors import ToolkitError, WireError
-from toolkit.streaming.frames import event_text
+from toolkit.streaming.asgi import (
+    POLICY,
+    UNSUPPORTED,
+    App,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    address_of,
+    refuse_http,
+    refuse_websocket,
+)
 from toolkit.streaming.limits import Allowance, Occupancy, Verdict
 from toolkit.streaming.packet_check import ack_number, body_problem, frame_problem
+from toolkit.streaming.peer import Peer
 from toolkit.streaming.settings import ServerSettings
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Connections that are no clients yet, besides the clients.
 SPARE = 100
-UNSUPPORTED, POLICY = 1003, 1008
 RETRY_SECONDS = 5.0
 
 
@@ -60,7 +61,7 @@ class Guard:
         self._most = settings.limits.max_connections + SPARE
         per_address = settings.limits.max_connections_per_address + SPARE
         self._places = Occupancy(total=self._most, per_key=per_address)
-        self._lines: dict[str, _Line] = {}
+        self._peers: dict[str, Peer] = {}
         self._allowances: dict[str, Allowance] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,14 +72,17 @@ class Guard:
         elif not _session(scope) and len(self._sessions) >= self._most:
             await refuse_http(send, _full(f"all {self._most} places are taken; try later"), 503)
         else:
-            await self._app(scope, receive, send)
+            event = await receive()
+            # Engine.IO meets a peer that has gone already with a traceback.
+            if event["type"] != "http.disconnect":
+                await self._app(scope, _again(event, receive), send)
 
     async def close(self, session: str) -> bool:
         """Close the WebSocket that carries an Engine.IO session; False when there is none."""
-        line = self._lines.get(session)
-        if line is not None:
-            await line.close(POLICY)
-        return line is not None
+        peer = self._peers.get(session)
+        if peer is not None:
+            await peer.close(POLICY)
+        return peer is not None
 
     def forget(self) -> None:
         """Forget what was counted for long-polling sessions that are over."""
@@ -92,24 +96,25 @@ class Guard:
             await receive()
             await refuse_websocket(scope, send, _full(reason), 503)
             return
-        line = _Line(
+        peer = Peer(
             send,
             cut=self._cutter(scope.get("client")),
             stall_timeout=self._settings.websocket.ping_timeout,
-            on_session=lambda session: self._lines.__setitem__(session, line),
+            on_session=lambda session: self._peers.__setitem__(session, peer),
+            on_loss=self._release,
             session=_session(scope),
         )
-        if line.session:
-            self._lines[line.session] = line
+        if peer.session:
+            self._peers.setdefault(peer.session, peer)
         try:
-            await self._app(scope, self._checked(line, receive), line.send)
+            await self._app(scope, self._checked(peer, receive), peer.send)
         finally:
             self._places.leave(address)
-            if self._lines.get(line.session) is line:
-                del self._lines[line.session]
-            line.closed()
+            if self._peers.get(peer.session) is peer:
+                del self._peers[peer.session]
+            peer.closed()
 
-    def _checked(self, line: _Line, receive: Receive) -> Receive:
+    def _checked(self, peer: Peer, receive: Receive) -> Receive:
         allowance = self._allowance()
 
         async def checked() -> Message:
@@ -117,22 +122,31 @@ class Guard:
                 event = await receive()
                 if event["type"] != "websocket.receive":
                     return event
-                if self._is_over(line.session):
-                    return await line.close(POLICY)
+                if peer.gone or self._is_over(peer.session):
+                    return await peer.close(POLICY)
                 text = event.get("text")
                 if text is None and not self._settings.websocket.binary:
-                    return await line.close(UNSUPPORTED)
+                    return await peer.close(UNSUPPORTED)
                 now = self._monotonic()
                 verdict = allowance.take(now)
                 if verdict is Verdict.CUT:
-                    return await line.close(POLICY)
+                    return await peer.close(POLICY)
                 refused = verdict is Verdict.REFUSED
                 problem = allowance.problem(now) if refused else self._problem(text)
                 if problem is None:
                     return event
-                await line.answer(problem, ack=ack_number(text) if text and refused else None)
+                await peer.answer(problem, ack=ack_number(text) if text and refused else None)
 
         return checked
+
+    def _release(self, session: str) -> None:
+        # Handlers wait until what was sent before is taken; nobody takes this any more.
+        socket = self._sessions.get(session)
+        if socket is None or not socket.upgraded:
+            return
+        while not socket.queue.empty():
+            socket.queue.get_nowait()
+            socket.queue.task_done()
 
     def _is_over(self, session: str) -> bool:
         # Engine.IO would go on reading from a WebSocket whose session it has closed.
@@ -163,16 +177,12 @@ class Guard:
         if flood is not None:
             await refuse_http(send, flood, 429)
             return
-        events = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-        async def replayed() -> Message:
-            return next(events, None) or await receive()
-
         scope["headers"] = [
             *((name, value) for name, value in scope["headers"] if name != b"content-length"),
             (b"content-length", str(len(body)).encode()),
         ]
-        await self._app(scope, replayed, send)
+        whole = {"type": "http.request", "body": body, "more_body": False}
+        await self._app(scope, _again(whole, receive), send)
 
     def _flood(self, session: str, packets: int) -> WireError | None:
         if session not in self._sessions:
@@ -194,87 +204,13 @@ class Guard:
         )
 
 
-class _Line:
-    """One WebSocket of a client: what is sent over it, and how it ends."""
+def _again(event: Message, receive: Receive) -> Receive:
+    events = iter([event])
 
-    def __init__(
-        self,
-        send: Send,
-        *,
-        cut: Callable[[], None],
-        stall_timeout: float,
-        on_session: Callable[[str], object],
-        session: str,
-    ) -> None:
-        self._send = send
-        self._cut = cut
-        self._stall_timeout = stall_timeout
-        self._on_session = on_session
-        self.session = session
+    async def again() -> Message:
+        return next(events, None) or await receive()
 
-    async def send(self, message: Message) -> None:
-        """Send, or cut off a peer that does not take it in time."""
-        text = message.get("text") or ""
-        if text.startswith("0{"):
-            self.session = orjson.loads(text[1:])["sid"]
-            self._on_session(self.session)
-        try:
-            async with asyncio.timeout(self._stall_timeout):
-                await self._send(message)
-        except TimeoutError:
-            self._cut()
-            raise ConnectionResetError("the client stopped reading") from None
-
-    async def answer(self, problem: WireError, *, ack: str | None) -> None:
-        """Tell the client what is wrong, by event and, where it waits for one, by ack."""
-        error = problem.to_dict()
-        await self.send({"type": "websocket.send", "text": "4" + event_text("error", error)})
-        if ack is not None:
-            body = orjson.dumps([{"ok": False, "error": error}]).decode()
-            await self.send({"type": "websocket.send", "text": f"43{ack}{body}"})
-
-    async def close(self, code: int) -> Message:
-        """Say goodbye with a close code; returns what the application is to be told."""
-        with suppress(Exception):  # it may have closed by itself meanwhile
-            await self.send({"type": "websocket.close", "code": code})
-        return {"type": "websocket.disconnect", "code": code}
-
-    def closed(self) -> None:
-        """Cut the connection soon: a peer that does not read would keep it closing for ever."""
-        asyncio.get_running_loop().call_later(self._stall_timeout, self._cut)
-
-
-def address_of(scope: Scope) -> str:
-    """Return the peer's address; behind a proxy that is the proxy's, for all of its clients."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-async def refuse_websocket(scope: Scope, send: Send, problem: ToolkitError, status: int) -> None:
-    """Answer the handshake of a WebSocket with a status and the reason."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": POLICY})
-        return
-    headers, body = _answer(problem)
-    kind = "websocket.http.response"
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
-
-
-async def refuse_http(send: Send, problem: ToolkitError, status: int) -> None:
-    """Answer an HTTP request with a status and the reason."""
-    headers, body = _answer(problem)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _answer(problem: ToolkitError) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    body = orjson.dumps({"error": problem.to_dict()})
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    if "retry_after" in problem.data:
-        seconds = max(1, round(problem.data["retry_after"]))
-        headers.append((b"retry-after", str(seconds).encode()))
-    return headers, body
+    return again
 
 
 def _full(reason: str) -> WireError:

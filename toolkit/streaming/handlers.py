@@ -9,10 +9,10 @@ from typing import Any
 import socketio
 
 from toolkit.errors import RelayError, ToolkitError, WireError
+from toolkit.streaming.asgi import address_of
 from toolkit.streaming.auth import Authenticator, Identity
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.delivery import Delivery
-from toolkit.streaming.guard import address_of
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.presence import Presence
 from toolkit.streaming.requests import (

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from toolkit._version import __version__
-from toolkit.streaming.guard import App, Receive, Scope, Send
+from toolkit.streaming.asgi import App, Receive, Scope, Send
 from toolkit.streaming.http_bodies import Bodies, Heads
 from toolkit.streaming.http_bot import bot_routes
 from toolkit.streaming.http_control import control_routes

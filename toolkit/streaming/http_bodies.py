@@ -7,7 +7,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from toolkit.streaming.guard import App, Receive, Scope, Send
+from toolkit.streaming.asgi import App, Receive, Scope, Send
 from toolkit.streaming.http_errors import Message, TooLarge, UnsupportedMediaType, answer
 
 

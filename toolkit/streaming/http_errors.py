@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from toolkit.errors import AuthError, NotConnected, RelayError, ToolkitError, WireError
+from toolkit.streaming.asgi import App, Receive, Scope, Send
 from toolkit.streaming.commands import Reporter
-from toolkit.streaming.guard import App, Receive, Scope, Send
 from toolkit.streaming.http_models import ErrorBody
 
 Routes = Sequence[BaseRoute]

@@ -14,8 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from toolkit.errors import AuthError
+from toolkit.streaming.asgi import Receive, Scope, Send
 from toolkit.streaming.auth import Authenticator, Identity
-from toolkit.streaming.guard import Receive, Scope, Send
 from toolkit.streaming.login import SIGN_OUT, sign_in, sign_in_page, sign_out
 from toolkit.streaming.pages import message_page
 from toolkit.streaming.presence import Presence

@@ -16,12 +16,12 @@ import socketio
 
 from toolkit.bot.events import Event
 from toolkit.streaming.alerts import LatencyWatch
+from toolkit.streaming.asgi import App, Receive, Scope, Send
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
 from toolkit.streaming.delivery import Delivery, express_protocol
 from toolkit.streaming.gate import Gate
-from toolkit.streaming.guard import App, Receive, Scope, Send
 from toolkit.streaming.handlers import SocketHandlers
 from toolkit.streaming.http_api import create_api
 from toolkit.streaming.http_service import Service

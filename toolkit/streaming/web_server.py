@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from toolkit.streaming.guard import App
+from toolkit.streaming.asgi import App
 
 GOODBYE_SECONDS = 0.3
 

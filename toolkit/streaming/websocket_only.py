@@ -5,13 +5,13 @@ from __future__ import annotations
 import orjson
 
 from toolkit.errors import ConfigError
-from toolkit.streaming.guard import App, Receive, Scope, Send
+from toolkit.streaming.asgi import App, Receive, Scope, Send
 
 
 def websocket_only(app: App) -> App:
     """Return `app` for WebSockets; requests are answered with what to do instead."""
     problem = ConfigError(
-        'this server runs several workers and takes WebSockets only; connect with '
+        "this server runs several workers and takes WebSockets only; connect with "
         'transports=["websocket"], or start it with --sticky behind a load balancer that keeps '
         "each client on one worker",
         field="transport",
