@@ -110,3 +110,22 @@ def test_what_launch_was_given_is_what_clients_are_told(isolation: str) -> None:
         }
         assert stats["connected_clients"] == 1
         assert wait_until(lambda: told, timeout=5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ping_timeout": "30"},
+        {"ping_interval": float("inf")},
+        {"heartbeat_interval": 0},
+        {"reconnect_delay": -1},
+        {"reconnect_attempts": 2.5},
+        {"max_http_buffer_size": True},
+        {"max_latency_ms": None},
+        {"compression": 1},
+        {"binary": "yes"},
+    ],
+)
+def test_a_wrong_websocket_config_names_the_field(wrong: dict[str, object]) -> None:
+    with pytest.raises(tk.ConfigError, match=next(iter(wrong))):
+        tk.WebSocketConfig(**wrong)

@@ -272,6 +272,19 @@ async def test_head_is_get_without_the_body(served: Served, http: aiohttp.Client
             assert await answer.read() == b""
 
 
+async def test_pages_are_asked_for_again_only_when_they_changed(
+    served: Served, http: aiohttp.ClientSession
+) -> None:
+    for path in ("/docs", "/websocket_test_client.html", "/websocket_client.js"):
+        async with http.get(served.url + path) as first:
+            tag = first.headers["ETag"]
+        async with http.get(served.url + path, headers={"If-None-Match": tag}) as same:
+            assert same.status == 304
+            assert await same.read() == b""
+        async with http.get(served.url + path, headers={"If-None-Match": '"other"'}) as other:
+            assert other.status == 200
+
+
 async def test_an_unknown_path_of_the_api_is_a_typed_404(
     served: Served, http: aiohttp.ClientSession
 ) -> None:

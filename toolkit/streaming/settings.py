@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,16 +32,14 @@ class WebSocketConfig:
     max_latency_ms: float = 50.0
 
     def __post_init__(self) -> None:
-        for name in ("heartbeat_interval", "ping_interval", "ping_timeout"):
-            _check(name, getattr(self, name), getattr(self, name) > 0, "above 0 (seconds)")
-        size = self.max_http_buffer_size
-        _check("max_http_buffer_size", size, size >= 1024, "from 1024 (bytes)")
-        attempts = self.reconnect_attempts
-        _check("reconnect_attempts", attempts, attempts >= 0, "from 0")
-        delay = self.reconnect_delay
-        _check("reconnect_delay", delay, delay > 0, "above 0 (seconds)")
-        latency = self.max_latency_ms
-        _check("max_latency_ms", latency, latency > 0, "above 0 (milliseconds)")
+        for name in ("heartbeat_interval", "ping_interval", "ping_timeout", "reconnect_delay"):
+            _check_number(self, name, above=0, unit=" (seconds)")
+        _check_number(self, "max_latency_ms", above=0, unit=" (milliseconds)")
+        _check_count(self, "max_http_buffer_size", least=1024, unit=" (bytes)")
+        _check_count(self, "reconnect_attempts", least=0)
+        for name in ("compression", "binary"):
+            value = getattr(self, name)
+            _check(name, value, isinstance(value, bool), "True, False")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +62,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_connections_per_address", "message_burst"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "from 1")
-        _check("max_symbols", self.max_symbols, self.max_symbols >= 1, "from 1")
+            _check_count(self, name, least=1)
+        _check_count(self, "max_symbols", least=1)
         for name in ("messages_per_second", "handshake_timeout", "idle_timeout"):
-            _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+            _check_number(self, name, above=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +96,34 @@ class ServerSettings:
     command_timeout: float = 20.0
 
     def __post_init__(self) -> None:
-        _check("port", self.port, 0 <= self.port <= 65535, "0 to 65535")
-        timeout = self.command_timeout
-        _check("command_timeout", timeout, timeout > 0, "above 0 (seconds)")
+        _check_count(self, "port", least=0, most=65535)
+        _check_number(self, "command_timeout", above=0, unit=" (seconds)")
         for name in ("streaming_interval", "notification_throttle"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 60, "0 to 60 (seconds)")
+            value = getattr(self, name)
+            _check(name, value, _is_number(value) and 0 <= value <= 60, "0 to 60 (seconds)")
+
+
+def _check_number(settings: object, name: str, *, above: float, unit: str = "") -> None:
+    value = getattr(settings, name)
+    _check(name, value, _is_number(value) and value > above, f"above {above:g}{unit}")
+
+
+def _check_count(
+    settings: object, name: str, *, least: int, most: int = 2**31, unit: str = ""
+) -> None:
+    value = getattr(settings, name)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    allowed = f"from {least}{unit}" if most == 2**31 else f"{least} to {most}{unit}"
+    _check(name, value, whole and least <= value <= most, allowed)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value)
 
 
 def _check(name: str, value: object, fine: bool, allowed: str) -> None:
     if not fine:
-        raise ConfigError(f"{name} is {value}; allowed: {allowed}", field=name, allowed=allowed)
+        shown = repr(value)[:100]
+        raise ConfigError(f"{name} is {shown}; allowed: {allowed}", field=name, allowed=allowed)
