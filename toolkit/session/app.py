@@ -24,8 +24,8 @@ from toolkit.runtime import new_event_loop
 from toolkit.session.child import serve
 from toolkit.session.options import LaunchOptions, checked_options
 from toolkit.session.service import Service
+from toolkit.streaming.asgi import Message, Receive, Scope, Send
 from toolkit.streaming.controls import StreamingControls
-from toolkit.streaming.guard import Message, Receive, Scope, Send
 from toolkit.streaming.settings import WebSocketConfig
 
 
