@@ -260,6 +260,15 @@ def assert_nothing_lost_unannounced(received: list[tuple[str, dict[str, object]]
     assert gaps > 0
 
 
+def test_data_may_be_nested_but_not_deep() -> None:
+    for depth, fine in ((30, True), (31, False), (900, False)):
+        text = '42["ping",' + "[" * depth + "[]" + "]" * depth + "]"
+        problem = frame_problem(text, max_size=10_000)
+        assert (problem is None) is fine, depth
+        assert problem is None or "32 levels" in problem.message
+    assert frame_problem('42["ping",' + "[]," * 500 + "{}]", max_size=10_000) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [

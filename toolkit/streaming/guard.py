@@ -72,10 +72,7 @@ class Guard:
         elif not _session(scope) and len(self._sessions) >= self._most:
             await refuse_http(send, _full(f"all {self._most} places are taken; try later"), 503)
         else:
-            event = await receive()
-            # Engine.IO meets a peer that has gone already with a traceback.
-            if event["type"] != "http.disconnect":
-                await self._app(scope, _again(event, receive), send)
+            await self._get(scope, receive, send)
 
     async def close(self, session: str) -> bool:
         """Close the WebSocket that carries an Engine.IO session; False when there is none."""
@@ -159,6 +156,13 @@ class Guard:
         if text is None:
             return WireError("binary messages are not understood; send text", field="message")
         return frame_problem(text, max_size=self._settings.websocket.max_http_buffer_size)
+
+    async def _get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event = await receive()
+        # Engine.IO meets a peer that has gone already, and half an upgrade, with a traceback.
+        if event["type"] != "http.disconnect":
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"upgrade"]
+            await self._app(scope, _again(event, receive), send)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         most = self._settings.websocket.max_http_buffer_size

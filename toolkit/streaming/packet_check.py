@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from toolkit.errors import WireError
 
 # python-engineio refuses more packets in one long-polling body.
 MAX_PACKETS = 16
+# What we could just read, deeper in the stack Engine.IO could not.
+MAX_DEPTH = 32
 _MESSAGE = re.compile(r"4([0-3])(?:(/[^,]*),)?(\d{0,15})(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[1356]|[23](probe)?")
 # python-socketio would take these for its own.
@@ -33,6 +36,8 @@ def frame_problem(text: str, *, max_size: int) -> WireError | None:
         data = json.loads(body, parse_constant=_refused, parse_int=_integer) if body else None
     except (ValueError, RecursionError):
         return WireError("the message's data is not valid JSON", field="message")
+    if _is_deep(body, data):
+        return WireError(f"the data is nested deeper than {MAX_DEPTH} levels", field="message")
     return _data_problem(kind, number, data)
 
 
@@ -73,6 +78,21 @@ def _data_problem(kind: str, number: str, data: Any) -> WireError | None:
     if kind == ACK and not (isinstance(data, list) and number):
         return WireError("an ack needs a number and a list", field="ack")
     return None
+
+
+def _is_deep(text: str, data: Any) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        level = [child for value in level for child in _children(value)]
+    return bool(level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _refused(name: str) -> None:
