@@ -63,6 +63,7 @@ class Exchange:
             fill_cap=self._fill_cap,
         )
         self.desk = Desk(self.book, rules=settings.rules, latency=micros(settings.latency))
+        self._show_last_closes()
         self._ticks = source.ticks()
         self._next = next(self._ticks, None)
         self.faults.on_change(self._on_fault)
@@ -93,6 +94,14 @@ class Exchange:
             else:
                 break
         self.now = max(until, self.now)
+
+    def _show_last_closes(self) -> None:
+        """Let orders be priced before the first tick; nothing is on offer yet."""
+        for symbol in self.source.symbols:
+            bar = self.tape.bars(symbol).last
+            if bar is not None:
+                close = bar.close
+                self.book.on_tick(Tick(self.now, symbol, close, close, 0.0, 0.0, close, 0.0))
 
     def _on_tick(self, tick: Tick) -> None:
         for kind in (Kind.HOLE, Kind.HALT):

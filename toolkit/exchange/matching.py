@@ -43,6 +43,8 @@ def fill_quantity(order: Order, room: Room, price: Decimal) -> Decimal:
         assert order.ticket.notional is not None
         order.quantity = floor_quantity(order.ticket.notional / price)
     wanted, left = order.remaining, room.left(order.side)
+    if not left:
+        return ZERO
     if order.ticket.notional is not None:
         return wanted
     if not order.asset.crypto:
