@@ -34,7 +34,10 @@ lab: install
 # Packages that only JavaScript tests want; without npm those tests say so and are skipped.
 js: install
 	@if command -v npm >/dev/null; then \
-		test -d tests/js/node_modules || npm --prefix tests/js ci --silent --no-audit --no-fund; \
+		for folder in tests/js apps/react; do \
+			test $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json || \
+				npm --prefix $$folder ci --silent --no-audit --no-fund; \
+		done; \
 	else echo "npm is missing: JavaScript tests are skipped"; fi
 
 lint: install

@@ -53,11 +53,13 @@ def run(*command: str | Path, cwd: Path = JS, **environment: str) -> str:
     return done.stdout
 
 
-def test_its_parts_and_against_a_stock_socket_io_server_in_node(tmp_path: Path) -> None:
+def test_its_parts_the_pages_parts_and_against_a_stock_socket_io_server_in_node(
+    tmp_path: Path,
+) -> None:
     needs_npm_packages()
     script = tmp_path / "websocket_client.js"
     script.write_text(page_script())
-    files = ("unit.test.mjs", "stock.test.mjs")
+    files = ("unit.test.mjs", "page.test.mjs", "stock.test.mjs")
     told = run("node", "--test", "--test-reporter=tap", *files, PAGE_SCRIPT=str(script))
     assert re.search(r"^# pass \d{2}", told, re.MULTILINE)
     assert "# skipped 0" in told
