@@ -14,10 +14,29 @@ import uvicorn
 from toolkit.streaming.asgi import App
 
 GOODBYE_SECONDS = 0.3
+# uvicorn counts on ten ticks a second.
+TICK_SECONDS = 0.1
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves the process's signals to their owner."""
+    """uvicorn that leaves the process's signals to their owner, and ends when told to, at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._ending.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,7 +95,7 @@ class WebServer:
         """End within a moment; connections that do not close are cut."""
         if self._uvicorn is None or self._serving is None:
             return
-        self._uvicorn.should_exit = True
+        self._uvicorn.end()
         impatience = asyncio.get_running_loop().call_later(
             GOODBYE_SECONDS, _cut_off, self._uvicorn.server_state.connections
         )
