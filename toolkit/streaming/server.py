@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -12,11 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import socketio
-
 from toolkit.bot.events import Event
 from toolkit.streaming.alerts import LatencyWatch
-from toolkit.streaming.asgi import App, Receive, Scope, Send
+from toolkit.streaming.asgi import App
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.commands import Commands, Reporter
 from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
@@ -31,6 +28,7 @@ from toolkit.streaming.notifications import Notifications, Timer
 from toolkit.streaming.proxy import Proxy
 from toolkit.streaming.service import BotPort, Membership
 from toolkit.streaming.settings import ServerSettings
+from toolkit.streaming.sockets import asgi, dispatch, socketio_server
 from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.web_server import GOODBYE_SECONDS, WebServer
 from toolkit.streaming.websocket_only import websocket_only
@@ -38,7 +36,6 @@ from toolkit.streaming.wire import format_time
 
 __all__ = ["ServerSettings", "StreamingServer", "utc_now"]
 
-SOCKET_PATH = "/socket.io"
 # Above it uvicorn closes the connection; below it a message that is too large gets an answer.
 HARD_LIMIT_FACTOR = 32
 
@@ -201,7 +198,7 @@ class StreamingServer:
 
     def _build(self) -> None:
         settings, hub = self._settings, self._hub
-        self._sio = _socketio_server(settings, self._auth)
+        self._sio = socketio_server(settings, self._auth)
         self._sio.eio.start_background_task = self._start_background_task
         self._gate = Gate(
             sio=self._sio, hub=hub, auth=self._auth, settings=settings, cutter=self._web.cutter
@@ -213,7 +210,7 @@ class StreamingServer:
             stall_timeout=settings.websocket.ping_timeout,
             express=self._protocol is not None,
         )
-        reporter = Reporter(hub.publish, clock=self._clock)
+        reporter = self._reporter = Reporter(hub.publish, clock=self._clock)
         self._commands = Commands(
             self._bot,
             reporter=reporter,
@@ -248,11 +245,11 @@ class StreamingServer:
             settings=settings,
             membership=self._membership,
         )
-        sockets = self._delivery.around(socketio.ASGIApp(self._sio, socketio_path=SOCKET_PATH))
+        sockets = self._delivery.around(asgi(self._sio))
         if self._membership is not None and not self._membership.polling:
             sockets = websocket_only(sockets)
         api = create_api(service, fallback=self._proxy)
-        self._app = self._gate.entered(_dispatch(self._gate.guarded(sockets), api))
+        self._app = self._gate.entered(dispatch(self._gate.guarded(sockets), api))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
@@ -269,14 +266,20 @@ class StreamingServer:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(self._settings.websocket.heartbeat_interval)
-            beat = {
-                "timestamp": format_time(self._clock()),
-                "server_status": "stopped" if self._hub.paused else "streaming",
-                "active_clients": len(self._stats.clients),
-            }
-            self._hub.broadcast("heartbeat", beat)
-            for alert in self._alerts.check():
-                self._hub.broadcast("alert", alert.to_dict())
+            try:
+                self._beat()
+            except Exception as error:  # noqa: BLE001 - reported in full; the next beat comes
+                self._reporter.unexpected("heartbeat", error)
+
+    def _beat(self) -> None:
+        beat = {
+            "timestamp": format_time(self._clock()),
+            "server_status": "stopped" if self._hub.paused else "streaming",
+            "active_clients": len(self._stats.clients),
+        }
+        self._hub.broadcast("heartbeat", beat)
+        for alert in self._alerts.check():
+            self._hub.broadcast("alert", alert.to_dict())
 
     async def _say_goodbye(self) -> None:
         goodbyes = [self._sio.disconnect(client) for client in list(self._stats.clients)]
@@ -287,36 +290,3 @@ class StreamingServer:
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
     return asyncio.get_running_loop().call_later(seconds, callback)
-
-
-def _socketio_server(settings: ServerSettings, auth: Authenticator) -> Any:
-    def origin_allowed(origin: str | None, environ: dict[str, Any]) -> bool:
-        headers = {"host": environ.get("HTTP_HOST", "")}
-        return auth.origin_allowed({**headers, "origin": origin} if origin else headers)
-
-    return socketio.AsyncServer(
-        async_mode="asgi",
-        async_handlers=False,
-        cors_allowed_origins=origin_allowed,
-        ping_interval=settings.websocket.ping_interval,
-        ping_timeout=settings.websocket.ping_timeout,
-        max_http_buffer_size=settings.websocket.max_http_buffer_size,
-        logger=_silent("socketio"),
-        engineio_logger=_silent("engineio"),
-    )
-
-
-def _silent(package: str) -> logging.Logger:
-    # Their own loggers quote packets, and so tokens, to whoever sets a level.
-    logger = logging.getLogger(f"{__name__}.{package}")
-    logger.setLevel(logging.ERROR)
-    return logger
-
-
-def _dispatch(sockets: App, api: App) -> App:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        ours = path == SOCKET_PATH or path.startswith(f"{SOCKET_PATH}/")
-        await (sockets if ours else api)(scope, receive, send)
-
-    return app
