@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     token: SecretStr | None = None
+    redis: SecretStr | None = None
     secret_file: Path | None = None
     public_key_file: Path | None = None
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

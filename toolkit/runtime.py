@@ -110,15 +110,27 @@ class ChildProcess:
     def __init__(self, pid: int, *, started: float | None = None) -> None:
         self.pid = pid
         self.started = started
+        self._process: subprocess.Popen[bytes] | None = None
         self._reaper: threading.Thread | None = None
 
     @classmethod
-    def start(cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Self:
-        """Start a detached process whose output goes to `log`; it outlives this one."""
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        inherited: Sequence[int] = (),
+    ) -> Self:
+        """Start a detached process whose output goes to `log`; it outlives this one.
+
+        It gets the file descriptors `inherited` under the same numbers (not on Windows).
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            process = _popen(command, output, environment)
+            process = _popen(command, output, environment, inherited)
         child = cls(process.pid)
+        child._process = process
         child._reaper = threading.Thread(target=process.wait, name="reaper", daemon=True)
         child._reaper.start()
         return child
@@ -136,6 +148,14 @@ class ChildProcess:
         except psutil.NoSuchProcess:
             return False
 
+    @property
+    def how_it_ended(self) -> str:
+        """Exit code or signal of a process that was started here and has ended."""
+        code = self._process.returncode if self._process else None
+        if code is None:
+            return "for an unknown reason"
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
     def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
         """Ask the process to end, and end it after `timeout` seconds."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
@@ -150,7 +170,10 @@ class ChildProcess:
 
 
 def _popen(
-    command: Sequence[str], output: IO[bytes], environment: Mapping[str, str]
+    command: Sequence[str],
+    output: IO[bytes],
+    environment: Mapping[str, str],
+    inherited: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -160,6 +183,7 @@ def _popen(
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
             start_new_session=True,
+            pass_fds=tuple(inherited),
         )
     except OSError as error:
         raise ConfigError(f"cannot start {command[0]}: {error}", command=command[0]) from error

@@ -53,6 +53,11 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def keys(self) -> list[str]:
+        command = ["redis-cli", "-p", str(self.port), "--no-auth-warning", "-a", self._password]
+        result = subprocess.run([*command, "keys", "*"], capture_output=True, text=True, check=True)
+        return result.stdout.split()
+
     def stop(self) -> None:
         if self._process is not None:
             self.kill()

@@ -122,7 +122,10 @@ def _package_check(extra: str, problems: list[str]) -> Check:
 def _port(settings: Settings) -> list[Check]:
     ours = [r for r in Registry(settings.state_dir).running() if r.port == settings.port]
     if ours:
-        return [Check(name="port", ok=True, found=f"{settings.port}: your own server runs there")]
+        found = f"{settings.port}: your own server runs there"
+        if ours[0].workers:
+            found += f" with {ours[0].workers} workers"
+        return [Check(name="port", ok=True, found=found)]
     try:
         with socket.create_server((settings.host, settings.port)):
             return [Check(name="port", ok=True, found=f"{settings.port} is free")]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,9 @@ from toolkit.runtime import new_event_loop, run_foreground
 from toolkit.session.logs import set_up_logging
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry
+
+if TYPE_CHECKING:
+    from toolkit.session.cluster import ClusterOptions
 
 
 def serve(
@@ -38,12 +41,27 @@ def serve(
     crypto_fee_bps: console.CryptoFeeOption = 25.0,
     slippage_bps: console.SlippageOption = 0.0,
     dashboard: Annotated[bool, typer.Option(help="Serve the dashboard at /.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve clients; needs Redis.")
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="Redis that joins workers; a password better in TOOLKIT_REDIS."),
+    ] = None,
+    sticky: Annotated[
+        bool,
+        typer.Option(help="A load balancer keeps each client on one worker: allow long polling."),
+    ] = False,
+    port_per_worker: Annotated[
+        bool, typer.Option(help="Give each worker the next port, for a load balancer in front.")
+    ] = False,
     debug: console.DebugOption = False,
 ) -> int:
     """Run market, bot, server and dashboard until Ctrl-C."""
     if debug:
         set_up_logging(debug=True)
     from toolkit.session.child import serve as run
+    from toolkit.session.cluster import Cluster
     from toolkit.session.service import Service
 
     options = LaunchOptions(
@@ -58,19 +76,46 @@ def serve(
         speed=speed,
         dashboard=dashboard,
     )
-    settings = Settings.load(host=host, port=port)
+    settings = Settings.load(host=host, port=port, redis=redis)
+    service: Service | Cluster
+    if workers is None and redis is None:
+        service = Service(options, settings)
+    else:
+        chosen = _cluster(settings, workers or 1, sticky=sticky, port_per_worker=port_per_worker)
+        service = Cluster(options, settings, chosen)
 
-    def ready(service: Service) -> None:
+    def ready(service: Service | Cluster) -> None:
         names = ", ".join(service.bot.symbols)
         market = escape(service.bot.market.name)
         console.screen.print(f"[bold]{market}[/] market, {escape(names)}")
+        if isinstance(service, Cluster):
+            console.screen.print(escape(service.story))
         sys.stdout.write(f"Open {service.link}\n")
         sys.stdout.flush()
         console.screen.print("Ctrl-C stops bot, server and dashboard.")
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(run(Service(options, settings), settings, isolation="serve", ready=ready))
+        runner.run(run(service, settings, isolation="serve", ready=ready))
     return console.OK
+
+
+def _cluster(
+    settings: Settings, workers: int, *, sticky: bool, port_per_worker: bool
+) -> ClusterOptions:
+    from toolkit.session.cluster import ClusterOptions
+
+    if settings.redis is None:
+        raise ConfigError(
+            "several workers are joined by Redis; give --redis redis://host:port/0, or set "
+            "TOOLKIT_REDIS",
+            field="redis",
+        )
+    return ClusterOptions(
+        workers=workers,
+        redis=settings.redis.get_secret_value(),
+        sticky=sticky,
+        port_per_worker=port_per_worker,
+    )
 
 
 def dashboard(

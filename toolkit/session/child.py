@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -22,13 +23,34 @@ from toolkit.session.registry import Registry, ServerRecord
 from toolkit.session.service import Service
 
 
+class Served(Protocol):
+    """What can be served: a `Service`, or a cluster of workers."""
+
+    shutdown: asyncio.Event
+
+    async def start(self) -> None:
+        """Start everything and listen."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        ...
+
+    def record(self, *, isolation: str) -> ServerRecord:
+        """Describe what runs."""
+        ...
+
+
+S = TypeVar("S", bound=Served)
+
+
 async def serve(
-    service: Service,
+    service: S,
     settings: Settings,
     *,
     isolation: str,
     key: str = "",
-    ready: Callable[[Service], None] | None = None,
+    ready: Callable[[S], None] | None = None,
 ) -> None:
     """Start a service, make it findable, and run it until a signal or a shutdown command.
 

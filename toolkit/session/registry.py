@@ -19,7 +19,8 @@ from toolkit.runtime import ChildProcess
 class ServerRecord:
     """A running server: `ready` once it answers, `error` when it could not start.
 
-    `options` are those it was launched with, as `LaunchOptions.to_dict` gives them.
+    `options` are those it was launched with, as `LaunchOptions.to_dict` gives them; `workers`
+    is 0 where one process does it all.
     """
 
     port: int
@@ -30,6 +31,7 @@ class ServerRecord:
     started: float
     symbols: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    workers: int = 0
     ready: bool = True
     error: str = ""
 

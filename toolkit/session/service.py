@@ -6,19 +6,18 @@ import asyncio
 import logging
 import os
 import secrets
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.util import find_spec
 
 from toolkit.bot.bot import Bot
 from toolkit.bot.events import Event, Performance, Publish
 from toolkit.config import Settings
 from toolkit.core.types import Account, Bar, Evaluation, Position, Quote, Trade
-from toolkit.runtime import ChildProcess, free_port, process_started
+from toolkit.runtime import process_started
 from toolkit.session.build import build_bot
+from toolkit.session.dashboard import Dashboard
 from toolkit.session.options import LaunchOptions
-from toolkit.session.registry import ServerRecord, link_to, log_file
+from toolkit.session.registry import ServerRecord, link_to
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.server import StreamingServer
 
@@ -38,15 +37,14 @@ class Service:
         self._options, self._settings = options, settings
         self._listener = listener
         self._listening = False
-        self._dashboard: ChildProcess | None = None
-        self._dashboard_url: str | None = None
+        self._dashboard = Dashboard(wanted=options.dashboard, state_dir=settings.state_dir)
         self._task: asyncio.Task[None] | None = None
         self.shutdown = asyncio.Event()
         self.server = StreamingServer(
             bot=self.bot,
             hub=self.hub,
             settings=settings.server(websocket=options.websocket),
-            dashboard=lambda: self._dashboard_url,
+            dashboard=lambda: self._dashboard.url,
             on_shutdown=self.shutdown.set,
         )
 
@@ -71,9 +69,13 @@ class Service:
         """Listen, start the bot, then the dashboard; raises ConfigError for a taken port."""
         if not self._listening:
             await self.listen()
-        self._task = asyncio.get_running_loop().create_task(self._run_bot(), name="bot")
-        if self._options.dashboard:
-            self._start_dashboard()
+        self._start_bot()
+        self._dashboard.start(url=self.server.url, token=self.server.token)
+
+    def open(self) -> None:
+        """Start the bot and be ready to answer: another ASGI server runs `server.app`."""
+        self.server.open()
+        self._start_bot()
 
     def record(self, *, isolation: str) -> ServerRecord:
         """Describe this service to those who look for it on this machine."""
@@ -88,6 +90,9 @@ class Service:
             options=self._options.to_dict(),
         )
 
+    def _start_bot(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run_bot(), name="bot")
+
     async def _run_bot(self) -> None:
         with suppress(Exception):  # the bot has logged it and published it as its state
             await self.bot.run()
@@ -97,23 +102,6 @@ class Service:
         if self._task is not None:
             await asyncio.wait({self._task})
 
-    def _start_dashboard(self) -> None:
-        if find_spec("panel") is None:
-            log.warning("no dashboard: install stochrsi-toolkit[apps] to have it")
-            return
-        port = free_port()
-        self._dashboard = ChildProcess.start(
-            [sys.executable, "-m", "toolkit.views.dashboard"],
-            log=log_file(self._settings.state_dir, f"dashboard-{self.server.port}"),
-            environment={
-                "TOOLKIT_URL": self.server.url,
-                "TOOLKIT_TOKEN": self.server.token,
-                "TOOLKIT_DASHBOARD_PORT": str(port),
-                "TOOLKIT_PARENT": str(os.getpid()),
-            },
-        )
-        self._dashboard_url = f"http://127.0.0.1:{port}"
-
     async def stop(self) -> None:
         """Stop the bot, the server and the dashboard; nothing is left. Twice is harmless."""
         await self.bot.stop()
@@ -121,6 +109,4 @@ class Service:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self.server.stop()
-        if self._dashboard is not None:
-            dashboard, self._dashboard = self._dashboard, None
-            await asyncio.to_thread(dashboard.stop)
+        await self._dashboard.stop()

@@ -7,6 +7,7 @@ with less than we sent says so itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -98,7 +99,7 @@ class RedisRelay:
     async def read(self, *, after: int, wait: float) -> list[Batch]:
         """Return batches that end after that number; wait up to `wait` seconds."""
         block = max(1, int(wait * 1000))
-        async with self._translated():
+        async with self._translated(wait):
             found = await self._redis.xread({self._log: f"{after}-0"}, count=PAGE, block=block)
         return [_batch(*entry) for _key, entries in found for entry in entries]
 
@@ -124,7 +125,7 @@ class RedisRelay:
     async def receive(self, box: str, *, wait: float) -> list[bytes]:
         """Take what is in a box; wait up to `wait` seconds for something."""
         key = self._box(box)
-        async with self._translated():
+        async with self._translated(wait):
             first = await self._redis.blpop([key], timeout=wait)
             if first is None:
                 return []
@@ -146,9 +147,10 @@ class RedisRelay:
         return f"{self._prefix}:box:{box}"
 
     @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
+    async def _translated(self, wait: float = 0.0) -> AsyncIterator[None]:
         try:
-            yield
+            async with asyncio.timeout(wait + ANSWER_SECONDS):
+                yield
         except (self._errors.RedisError, OSError, TimeoutError) as error:
             said = str(error) or type(error).__name__
             raise RelayError(
@@ -158,7 +160,8 @@ class RedisRelay:
 
 def _client(url: str) -> tuple[Any, Any]:
     try:
-        from redis import asyncio, exceptions
+        from redis import asyncio as redis
+        from redis import exceptions
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError:
@@ -166,9 +169,10 @@ def _client(url: str) -> tuple[Any, Any]:
             "workers need the package redis; pip install 'stochrsi-toolkit[redis]'", field="redis"
         ) from None
     try:
-        client = asyncio.Redis.from_url(
+        client = redis.Redis.from_url(
             url,
-            socket_timeout=ANSWER_SECONDS,
+            # Ours is around each call: the client's own swallows cancellation (Python 3.11).
+            socket_timeout=None,
             socket_connect_timeout=ANSWER_SECONDS,
             # A retry hidden in the client would hide how long the server is away.
             retry=Retry(NoBackoff(), 0),
