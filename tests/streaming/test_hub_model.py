@@ -21,7 +21,7 @@ from toolkit.streaming.wire import Stream, payload
 
 SYMBOLS = ("AAPL", "MSFT", "SPY")
 STREAMS = (Stream.MARKET_DATA, Stream.POSITIONS, Stream.ACCOUNT)
-QUEUE, RING, CLIENTS = 8, 12, 3
+QUEUE, RING, CLIENTS = 24, 12, 3
 
 streams = st.lists(st.sampled_from(STREAMS), min_size=1, max_size=3, unique=True)
 some_symbols = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=2, unique=True)
@@ -132,6 +132,7 @@ class Receiver:
 
     def receive_message(self, body: dict[str, Any]) -> None:
         stream, seq = Stream(body["stream_type"]), body["seq"]
+        assert not self.hub.paused, "while held"
         assert self.wants(stream, body["symbol"]), f"unasked: {body}"
         assert seq >= self.top.get(stream, 0), "out of order"
         self.top[stream] = seq
@@ -159,6 +160,9 @@ class HubMachine(RuleBasedStateMachine):
         )
         self.log: dict[Stream, list[tuple[str | None, str | None]]] = {s: [] for s in STREAMS}
         self.clients = [Receiver(self.hub, number) for number in range(CLIENTS)]
+        self.all_subscribe_alike(list(STREAMS), None)
+        for client in self.clients:
+            self.drain(client)
 
     def publish(self, event: Event) -> None:
         item = payload(event)
@@ -176,12 +180,15 @@ class HubMachine(RuleBasedStateMachine):
             self.publish(evaluation(symbol))
             self.publish(position(symbol))
 
-    @rule(count=st.integers(1, 30))
+    @rule(count=st.integers(1, 40))
     def publish_account(self, count: int) -> None:
         for _ in range(count):
             self.publish(account())
 
     @rule(streams=streams, symbols=symbols)
+    def all_subscribe(self, streams: list[Stream], symbols: list[str] | None) -> None:
+        self.all_subscribe_alike(streams, symbols)
+
     def all_subscribe_alike(self, streams: list[Stream], symbols: list[str] | None) -> None:
         for number in range(CLIENTS):
             self.subscribe(number, streams, symbols)
@@ -192,7 +199,6 @@ class HubMachine(RuleBasedStateMachine):
 
     def subscribe(self, which: int, streams: list[Stream], symbols: list[str] | None) -> None:
         client = self.clients[which]
-        self.drain(client)
         now = {stream: self.hub.seq(stream) for stream in streams}
         snapshot = [position("AAPL"), account()]
         client.ask_for(streams, symbols, snapshot)
@@ -206,12 +212,12 @@ class HubMachine(RuleBasedStateMachine):
     @rule(which=which, streams=streams, symbols=symbols)
     def unsubscribe(self, which: int, streams: list[Stream], symbols: list[str] | None) -> None:
         client = self.clients[which]
-        self.drain(client)
         self.hub.unsubscribe(client.name, streams, symbols)
         for stream in streams:
             if stream not in client.wanted:
                 continue
             client.wanted[stream].remove(symbols)
+            client.base[stream] = self.hub.seq(stream)
             if not client.wanted[stream]:
                 client.wanted.pop(stream)
                 client.newest.pop(stream, None)
@@ -235,6 +241,10 @@ class HubMachine(RuleBasedStateMachine):
     def go_plain_or_express(self, which: int) -> None:
         self.clients[which].express = not self.clients[which].express
         self.hub.leave(self.clients[which].name)
+
+    @rule(which=which)
+    def join_at_any_time(self, which: int) -> None:
+        self.hub.join(self.clients[which].name)
 
     @rule(which=which)
     def answer(self, which: int) -> None:
@@ -280,7 +290,7 @@ class HubMachine(RuleBasedStateMachine):
         for _ in range(backlog):
             self.publish(position("AAPL"))
         client.connect(batch=batch)
-        self.hub.resume(client.name, "e", dict(client.newest))
+        self.hub.resume(client.name, "e", {s: client.newest[s] for s in client.wanted})
         for stream, wanted in list(client.wanted.items()):
             named = [symbol for symbol in SYMBOLS if symbol in wanted]
             if wanted.everything and wanted.symbols:

@@ -193,7 +193,8 @@ class Hub:
         """Queue the confirmation, missed messages, the snapshot; then everything live.
 
         Returns what `subscription_confirmed` carries: its `seq` says for each stream that what
-        comes after that number will be delivered. `max_rate` (Hz) stays as it was when None.
+        comes after that number will be delivered, or announced as lost. `max_rate` (Hz) stays as
+        it was when None.
         """
         found = self._asking(client)
         if max_rate is not None:
@@ -312,9 +313,7 @@ class Hub:
 
     def _start(self, stream: Stream, resumed: Mapping[Stream, ResumePoint]) -> int:
         point = resumed.get(stream)
-        if point is None or not point.known:
-            return self.seq(stream)
-        return max(point.seq, self._rings[stream].expired)
+        return point.seq if point is not None and point.known else self.seq(stream)
 
     def _replay(self, client: Subscriber, stream: Stream, point: ResumePoint) -> None:
         ring, interest = self._rings[stream], client.interests[stream]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolkit.streaming.frames import Frame, gap
 from toolkit.streaming.wire import Stream
@@ -21,6 +22,15 @@ class Counters:
     conflated: int = 0
     dropped: int = 0
     gaps: int = 0
+
+
+class _Span(NamedTuple):
+    """Messages that were dropped; their gap takes the place of the first of them."""
+
+    order: int
+    stream: Stream
+    first: int
+    last: int
 
 
 class Mailbox:
@@ -83,7 +93,7 @@ class Mailbox:
         self._latest: dict[str, int] = {}
         self._control = 0
         self._urgent = 0
-        self._gaps: dict[Stream, tuple[int, int]] = {}
+        self._gaps: dict[Stream, _Span] = {}
         # Frames up to these orders may go: of all streams, and of each (a lossless frame
         # takes along what was held before it).
         self._released = 0
@@ -101,8 +111,7 @@ class Mailbox:
     @interval.setter
     def interval(self, seconds: float) -> None:
         self._interval = seconds
-        self._open_books()
-        self._close_books()
+        self._rules_changed()
 
     @property
     def paused(self) -> bool:
@@ -112,8 +121,7 @@ class Mailbox:
     @paused.setter
     def paused(self, paused: bool) -> None:
         self._paused = paused
-        self._open_books()
-        self._close_books()
+        self._rules_changed()
 
     @property
     def congested(self) -> bool:
@@ -131,24 +139,28 @@ class Mailbox:
             self._wake()
 
     def take(self, limit: int) -> list[Frame]:
-        """Remove and return what may go now, gaps first, at most about `limit` frames."""
+        """Remove and return what may go now, gaps in their place, at most about `limit` frames."""
         if self._recent:
-            frames, self._recent = self._recent[:limit], self._recent[limit:]
-            self._counters.delivered += len(frames) * self.receivers
-            return frames
+            recent, self._recent = self._recent[:limit], self._recent[limit:]
+            self._counters.delivered += len(recent) * self.receivers
+            return recent
         if not self._ruled:
             return []
-        frames = self._take_gaps()
         self._release()
+        gaps = [] if self._paused else sorted(self._gaps.values())
+        frames: list[Frame] = []
         ready: list[tuple[int, Frame]] = []
         for order, frame in self._waiting.items():
             if len(ready) >= limit:
                 break
             if self._may_go(order, frame):
+                frames += self._announce(gaps, before=order)
+                frames.append(frame)
                 ready.append((order, frame))
+        else:
+            frames += self._announce(gaps, before=self._order + 1)
         for order, frame in ready:
             self._remove(order, frame)
-        frames.extend(frame for _, frame in ready)
         self._counters.delivered += sum(1 for frame in frames if frame.stream) * self.receivers
         self._close_books()
         return frames
@@ -169,14 +181,13 @@ class Mailbox:
 
     def take_over(self, other: Mailbox) -> None:
         """Add all that waits in `other`, and the gaps it has to announce; `other` keeps them."""
-        for stream, (first, last) in other._gaps.items():
-            self._open_books()
-            self._note_gap(stream, first, last)
-        for frame in other:
+        gaps = sorted(other._gaps.values())
+        for order, frame in [*enumerate(other._recent), *other._waiting.items()]:
+            while gaps and gaps[0].order < order:
+                self._note_gap(gaps.pop(0))
             self.push(frame)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter([*self._recent, *self._waiting.values()])
+        for span in gaps:
+            self._note_gap(span)
 
     def discard(self, unwanted: Callable[[Frame], bool]) -> None:
         """Throw away frames of streams that are no longer wanted."""
@@ -185,6 +196,12 @@ class Mailbox:
             if frame.stream is not None and unwanted(frame):
                 self._remove(order, frame)
         self._close_books()
+
+    def _rules_changed(self) -> None:
+        self._open_books()
+        self._close_books()
+        if len(self):
+            self._wake()
 
     def _push_by_the_books(self, frame: Frame) -> None:
         if frame.urgent and self.congested:
@@ -227,12 +244,12 @@ class Mailbox:
             self._counters.conflated += self.receivers
         self._latest[key] = self._order
 
-    def _take_gaps(self) -> list[Frame]:
-        if self._paused:
-            return []
-        frames = [gap(stream, *span, "slow") for stream, span in self._gaps.items()]
-        self._gaps.clear()
-        return frames
+    def _announce(self, gaps: list[_Span], *, before: int) -> list[Frame]:
+        due = [span for span in gaps if span.order < before]
+        del gaps[: len(due)]
+        for span in due:
+            del self._gaps[span.stream]
+        return [gap(span.stream, span.first, span.last, "slow") for span in due]
 
     def _may_go(self, order: int, frame: Frame) -> bool:
         if self._paused:
@@ -265,10 +282,17 @@ class Mailbox:
         frame = self._waiting.pop(oldest)
         self._counters.dropped += self.receivers
         if frame.stream is not None:
-            self._note_gap(frame.stream, frame.seq, frame.seq)
+            self._extend_gap(_Span(oldest, frame.stream, frame.seq, frame.seq))
 
-    def _note_gap(self, stream: Stream, first: int, last: int) -> None:
-        if stream not in self._gaps:
+    def _note_gap(self, span: _Span) -> None:
+        self._open_books()
+        self._extend_gap(span._replace(order=self._order))
+
+    def _extend_gap(self, span: _Span) -> None:
+        known = self._gaps.get(span.stream)
+        if known is None:
             self._counters.gaps += self.receivers
-        before = self._gaps.get(stream, (first, last))
-        self._gaps[stream] = (min(first, before[0]), max(last, before[1]))
+            self._gaps[span.stream] = span
+        else:
+            first, last = min(known.first, span.first), max(known.last, span.last)
+            self._gaps[span.stream] = known._replace(first=first, last=last)
