@@ -135,6 +135,19 @@ async def test_workers_on_one_port_agree_and_all_obey(redis: RedisServer) -> Non
         assert sum(not a.get("repeated") for a in answers) == 1
         ports = {c.laddr.port for pid in cluster.pids.values() for c in listening(pid)}
         assert ports == {cluster.port}
+        with pytest.raises(ConfigError, match=str(cluster.port)):
+            async with running(redis, port=cluster.port):
+                pass
+
+
+async def test_workers_inherit_one_socket_where_the_system_does_not_spread(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.session.cluster.SPREADS", False)
+    async with running(redis) as cluster, stock(cluster) as client:
+        assert (await client.call("ping"))["ok"]
+        ports = {c.laddr.port for pid in cluster.pids.values() for c in listening(pid)}
+        assert ports == {cluster.port}
 
 
 async def test_killed_workers_lose_and_double_nothing_and_are_replaced(redis: RedisServer) -> None:

@@ -200,6 +200,23 @@ async def test_a_frozen_redis_is_a_relay_error_and_adds_nothing_twice(tmp_path, 
             assert numbers(await relay.read(after=0, wait=1)) == [1, 2, 3]
 
 
+async def test_a_call_that_is_cancelled_at_any_moment_ends(server: RedisServer):
+    async with connected(server.url) as relay:
+        for turns in range(60):
+            calling = asyncio.create_task(_for_ever(relay))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            calling.cancel()
+            done, _ = await asyncio.wait({calling}, timeout=5)
+            assert done, f"cancelled after {turns} turns of the loop"
+        assert await relay.end() == 0
+
+
+async def _for_ever(relay: Relay) -> None:
+    while True:
+        await relay.end()
+
+
 async def test_a_password_stays_out_of_errors_logs_and_addresses(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with redis_server(tmp_path, password="s3cret-pass") as server:

@@ -23,7 +23,7 @@ from toolkit.session.registry import ServerRecord, link_to, log_file
 from toolkit.session.worker import WorkerTask
 from toolkit.session.workers import Job, Workers
 from toolkit.streaming.auth import Authenticator
-from toolkit.streaming.listener import bind
+from toolkit.streaming.listener import SPREADS, bind, reserve
 from toolkit.streaming.owner import Owner
 from toolkit.streaming.relay_redis import RedisRelay
 
@@ -121,7 +121,8 @@ class Cluster:
         try:
             await self._relay.check()
             if not self._cluster.port_per_worker:
-                self._listener = bind(self._settings.host, self._settings.port)
+                take = reserve if SPREADS else bind
+                self._listener = take(self._settings.host, self._settings.port)
             await self.owner.start()
             self._workers = Workers(list(self._jobs()), on_end=self._ended)
             await self._workers.start()
@@ -179,7 +180,9 @@ class Cluster:
         self.owner.publish(Problem(timestamp=moment, code="worker_ended", message=text))
 
     def _jobs(self) -> Iterator[Job]:
-        settings, shared = self._settings, self._listener
+        settings = self._settings
+        # Elsewhere all workers take connections from one socket that they inherit.
+        shared = None if SPREADS else self._listener
         websocket = self._options.websocket or self._serving.websocket
         for number in range(self._cluster.workers):
             name = f"worker {number + 1}"
@@ -188,6 +191,7 @@ class Cluster:
                 epoch=self._epoch,
                 relay=self._name,
                 listener=shared.fileno() if shared else None,
+                together=SPREADS and not self._cluster.port_per_worker,
                 public_port=self.port,
                 dashboard=self._dashboard.planned_url,
                 polling=self._cluster.sticky,
@@ -202,7 +206,9 @@ class Cluster:
                     "TOOLKIT_REDIS": self._cluster.redis,
                     "TOOLKIT_TOKEN": self._token,
                     "TOOLKIT_HOST": settings.host,
-                    "TOOLKIT_PORT": str(self.port + (0 if shared else number)),
+                    "TOOLKIT_PORT": str(
+                        self.port + (number if self._cluster.port_per_worker else 0)
+                    ),
                     "TOOLKIT_STATE_DIR": str(settings.state_dir),
                     "TOOLKIT_PARENT": str(os.getpid()),
                 },

@@ -20,6 +20,7 @@ from toolkit.config import Settings
 from toolkit.errors import ToolkitError
 from toolkit.runtime import new_event_loop
 from toolkit.session.logs import set_up_logging
+from toolkit.streaming.listener import bind
 from toolkit.streaming.relay_redis import RedisRelay
 from toolkit.streaming.settings import WebSocketConfig
 from toolkit.streaming.worker import Worker
@@ -35,6 +36,7 @@ class WorkerTask:
     epoch: str
     relay: str
     listener: int | None
+    together: bool
     public_port: int
     dashboard: str | None
     polling: bool
@@ -68,7 +70,7 @@ async def serve(task: WorkerTask, settings: Settings, *, redis: str, parent: int
         polling=task.polling,
     )
     ending = asyncio.create_task(_until(stop, parent=parent))
-    serving = asyncio.create_task(_run(worker, task))
+    serving = asyncio.create_task(_run(worker, task, settings))
     try:
         await asyncio.wait({ending, serving}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
@@ -81,10 +83,15 @@ async def serve(task: WorkerTask, settings: Settings, *, redis: str, parent: int
         await relay.close()
 
 
-async def _run(worker: Worker, task: WorkerTask) -> None:
-    listener = None if task.listener is None else socket.socket(fileno=task.listener)
-    await worker.start(listener, public_port=task.public_port)
+async def _run(worker: Worker, task: WorkerTask, settings: Settings) -> None:
+    await worker.start(_listener(task, settings), public_port=task.public_port)
     await worker.failed()
+
+
+def _listener(task: WorkerTask, settings: Settings) -> socket.socket:
+    if task.listener is not None:
+        return socket.socket(fileno=task.listener)
+    return bind(settings.host, settings.port, together=task.together)
 
 
 async def _until(stop: asyncio.Event, *, parent: int) -> None:
