@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.streaming.fakes import START, account, bar, evaluation, position, quote
+from toolkit.streaming.cohort import Parcel
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.wire import Stream
 
@@ -32,6 +33,25 @@ class Client:
 
     def data(self, limit: int = 1000) -> list[dict[str, Any]]:
         return [body for event, body in self.take(limit) if event == "stream_data"]
+
+
+class Sharer(Client):
+    """A client of the hub that shares a mailbox when it can."""
+
+    def collected(self) -> list[int]:
+        return [seq for parcel in self.hub.collect() for seq in self.numbers(parcel)]
+
+    def numbers(self, parcel: Parcel) -> list[int]:
+        return [frame.seq for frame in parcel.frames if self.name in parcel.members]
+
+
+def sharers(hub: Hub, *names: str, **wanted: Any) -> list[Sharer]:
+    made = [Sharer(hub, name) for name in names]
+    for client in made:
+        client.subscribe(MARKET, **wanted)
+        client.take()
+        assert hub.join(client.name)
+    return made
 
 
 class Watch:
@@ -294,3 +314,124 @@ def test_a_client_that_is_gone_is_forgotten() -> None:
     hub.publish(quote())
     assert client.take() == []
     assert hub.due_in("c") is None
+
+
+def test_equal_clients_share_one_parcel_and_unequal_ones_do_not() -> None:
+    hub = make_hub()
+    sharers(hub, "a", "b")
+    sharers(hub, "c", symbols=["AAPL"])
+    hub.publish(quote("AAPL"))
+    hub.publish(quote("MSFT"))
+    parcels = {parcel.members: len(parcel.frames) for parcel in hub.collect()}
+    assert parcels == {("a", "b"): 2, ("c",): 1}
+    assert hub.counters.delivered == 5
+
+
+def test_clients_that_read_batches_share_among_themselves() -> None:
+    hub = make_hub()
+    sharers(hub, "stock")
+    hub.attach("ours", wake=lambda: None, batch=True)
+    hub.subscribe("ours", [MARKET])
+    hub.take("ours", 10)
+    assert hub.join("ours")
+    hub.publish(quote())
+    assert [(p.members, p.batch) for p in hub.collect()] == [(("stock",), False), (("ours",), True)]
+
+
+def test_waking_once_for_all_that_is_to_be_collected() -> None:
+    hub = make_hub()
+    wakes: list[None] = []
+    hub.listen(lambda: wakes.append(None))
+    sharers(hub, "a")
+    sharers(hub, "b", symbols=["AAPL"])
+    for _ in range(2):
+        hub.publish(quote())
+        hub.publish(quote())
+        list(hub.collect())
+    assert len(wakes) == 2
+
+
+def test_an_answer_comes_after_what_was_published_before_it() -> None:
+    hub = make_hub()
+    one, _ = sharers(hub, "one", "other")
+    hub.publish(quote())
+    hub.send("one", "pong", {})
+    hub.publish(quote())
+    assert [event for event, _ in one.take()] == ["stream_data", "pong", "stream_data"]
+    assert [(p.members, len(p.frames)) for p in hub.collect()] == [(("other",), 2)]
+
+
+def test_who_joins_gets_nothing_that_waits_for_the_others() -> None:
+    hub = make_hub()
+    one, other = sharers(hub, "one", "other")
+    hub.leave("one")
+    hub.publish(quote())
+    assert [m["seq"] for m in one.data()] == [1]
+    assert not hub.join("one")
+    assert other.collected() == [1]
+    assert hub.join("one")
+    hub.publish(quote())
+    assert one.collected() == [2]
+
+
+def test_who_leaves_takes_along_what_it_has_not_got() -> None:
+    hub = make_hub()
+    one, _ = sharers(hub, "one", "other")
+    for _ in range(3):
+        hub.publish(quote())
+    (parcel,) = hub.collect()
+    hub.publish(quote())
+    hub.leave("one", parcel.frames[1:])
+    assert [m["seq"] for m in one.data()] == [2, 3, 4]
+    assert hub.counters.delivered == 3 + 1 + 3
+
+
+def test_a_rate_limit_is_nobody_elses() -> None:
+    watch = Watch()
+    hub = make_hub(monotonic=watch)
+    one, other = sharers(hub, "one", "other")
+    one.subscribe(MARKET, max_rate=1.0)
+    one.take()
+    watch.now = 10.0
+    for _ in range(3):
+        hub.publish(quote())
+    assert not hub.join("one")
+    assert [m["seq"] for m in one.data()] == [3]
+    assert other.collected() == [1, 2, 3]
+
+
+def test_a_shared_mailbox_is_bounded_and_announces_what_it_dropped_to_all() -> None:
+    hub = make_hub(queue_size=8)
+    names = ("one", "other")
+    for name in names:
+        Client(hub, name).subscribe(POSITIONS)
+        hub.take(name, 10)
+        assert hub.join(name)
+    for _ in range(20):
+        hub.publish(position())
+    (parcel,) = hub.collect()
+    assert parcel.members == names
+    assert '"gap",{"stream":"positions","from":1,"to":12,"reason":"slow"}' in parcel.frames[0].text
+    assert [frame.seq for frame in parcel.frames[1:]] == list(range(13, 21))
+    assert (hub.counters.dropped, hub.counters.gaps) == (24, 2)
+
+
+def test_a_gap_stands_where_the_first_lost_message_stood() -> None:
+    hub = make_hub(queue_size=8)
+    client = Client(hub)
+    hub.publish(position())
+    client.subscribe(POSITIONS)
+    for _ in range(9):
+        hub.publish(position())
+    names = [event for event, _ in client.take(2)]
+    assert names == ["subscription_confirmed", "gap", "stream_data"]
+
+
+def test_held_streams_are_held_for_those_who_share() -> None:
+    hub = make_hub()
+    (one,) = sharers(hub, "one")
+    hub.hold()
+    hub.publish(quote())
+    assert one.collected() == []
+    hub.release()
+    assert one.collected() == [1]

@@ -246,6 +246,15 @@ class HubMachine(RuleBasedStateMachine):
     def join_at_any_time(self, which: int) -> None:
         self.hub.join(self.clients[which].name)
 
+    @rule(which=which, symbol=st.sampled_from(SYMBOLS))
+    def stray(self, which: int, symbol: str) -> None:
+        """One goes ahead of the others, and wants to share again."""
+        client = self.clients[which]
+        self.hub.leave(client.name)
+        self.publish(position(symbol))
+        client.take(1000)
+        self.hub.join(client.name)
+
     @rule(which=which)
     def answer(self, which: int) -> None:
         client = self.clients[which]

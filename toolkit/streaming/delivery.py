@@ -94,6 +94,10 @@ class Delivery:
         else:
             self._go_plain(record)
 
+    def way(self, client: str) -> Literal["express", "plain"]:
+        """Return how the client gets its messages now."""
+        return "express" if client in self._lanes else "plain"
+
     def remove(self, client: str) -> None:
         """Close the way to the client and forget its mailbox."""
         self._hub.detach(client)
@@ -220,7 +224,10 @@ class Delivery:
         while lane.takes and (frames := self._hub.take(client, BATCH)):
             chunks = pack(frames, batch=batch, deflates=lane.connection.deflates)
             data = Chunk(b"".join([chunk.data for chunk in chunks]), len(frames))
-            self._count(lane, frames[: self._write(lane, [data])], paced=self._hub.paced(client))
+            written = self._write(lane, [data])
+            self._count(lane, frames[:written], paced=self._hub.paced(client))
+            if writer := self._writers.get(client):
+                writer.put_first(frames)
         if not lane.takes:
             return
         due = self._hub.due_in(client)
@@ -238,6 +245,7 @@ class Delivery:
             log.exception("the express way to %s broke; it goes on the plain way", lane.record.id)
             lane.close()
             del self._lanes[lane.record.id]
+            self._switchboard.forget(lane.record.transport_id)
             self._go_plain(lane.record)
             return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from toolkit.streaming.frames import Frame
@@ -45,9 +45,15 @@ class PlainWriter:
         self._stall_timeout = stall_timeout
         self._note = note
         self._leave = leave
+        self._first: list[Frame] = []
         self._news = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name=f"to {record.id}")
         self.task.add_done_callback(_log_failure)
+
+    def put_first(self, frames: Iterable[Frame]) -> None:
+        """Send these before what waits in the hub."""
+        self._first.extend(frames)
+        self.wake()
 
     def wake(self) -> None:
         """Look again for something to send."""
@@ -63,7 +69,7 @@ class PlainWriter:
             if self._leave():
                 return
             self._news.clear()
-            due = self._hub.due_in(record.id)
+            due = 0.0 if self._first else self._hub.due_in(record.id)
             if due == 0:
                 await self._send_batch()
                 continue
@@ -78,7 +84,9 @@ class PlainWriter:
         socket = self._engine.sockets.get(record.transport_id)
         if socket is None:
             return
-        frames = self._hub.take(record.id, BATCH if socket.upgraded else POLLING_BATCH)
+        limit = BATCH if socket.upgraded else POLLING_BATCH
+        frames, self._first = self._first[:limit], self._first[limit:]
+        frames = frames or self._hub.take(record.id, limit)
         for frame in frames:
             await self._engine.send(record.transport_id, frame.text)
         self._note(record, frames)

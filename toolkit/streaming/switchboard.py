@@ -51,6 +51,10 @@ class Switchboard:
         """Return the WebSocket that carries the session, None while there is none of ours."""
         return self._lines.get(session)
 
+    def forget(self, session: str) -> None:
+        """Offer the session's WebSocket no more."""
+        self._lines.pop(session, None)
+
     def around(self, app: App) -> App:
         """Return `app` with its WebSockets watched."""
 
@@ -97,5 +101,5 @@ class Switchboard:
 
 
 def _asked_session(scope: Scope) -> str:
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return query.get("sid", [""])[0]
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("latin-1")).get("sid", [""])[0]
