@@ -435,3 +435,36 @@ def test_held_streams_are_held_for_those_who_share() -> None:
     assert one.collected() == []
     hub.release()
     assert one.collected() == [1]
+
+
+def test_taking_in_parts_loses_nothing() -> None:
+    hub = make_hub()
+    client = Client(hub)
+    client.subscribe(MARKET)
+    client.take()
+    for _ in range(10):
+        hub.publish(quote())
+    taken = [m["seq"] for limit in (1, 3, 1000) for m in client.data(limit)]
+    assert taken == list(range(1, 11))
+
+
+def test_who_leaves_takes_along_the_gap_at_its_place() -> None:
+    hub = make_hub(queue_size=8)
+    client = Client(hub)
+    client.subscribe(POSITIONS, ACCOUNT)
+    client.take()
+    assert hub.join("c")
+    for _ in range(2):
+        hub.publish(account())
+    hub.broadcast("heartbeat", {})
+    for _ in range(9):
+        hub.publish(position())
+    hub.send("c", "pong", {})
+    events = [(event, body.get("seq")) for event, body in client.take()]
+    assert events == [
+        ("gap", None),
+        ("heartbeat", None),
+        ("gap", None),
+        *(("stream_data", seq) for seq in range(2, 10)),
+        ("pong", None),
+    ]
