@@ -224,15 +224,6 @@ async def test_what_a_client_alone_was_to_get_survives_the_break() -> None:
         assert numbers == [0, 1, 2]
 
 
-async def test_flush_writes_at_once() -> None:
-    harness = Harness()
-    connection = FakeConnection()
-    async with harness.websocket("c", connection):
-        harness.hub.send("c", "error", {"code": "auth_error"})
-        harness.delivery.flush("c")
-        assert [name for name, _ in connection.events] == ["error"]
-
-
 async def test_clients_that_come_and_go_leave_nothing_behind() -> None:
     harness = Harness()
     async with AsyncExitStack() as stack:

@@ -129,12 +129,6 @@ class Delivery:
         """Wait until the transport has taken what Engine.IO has for it; False if it does not."""
         return await plain.drained(self._engine, transport_id, within=self._stall_timeout)
 
-    def flush(self, client: str) -> None:
-        """Write now what waits for the client, as far as it takes it."""
-        self._hub.leave(client)
-        if lane := self._lanes.get(client):
-            self._flush(client, lane)
-
     def _open_lane(self, record: ClientRecord) -> bool:
         line = self._switchboard.line(record.transport_id)
         if line is None:

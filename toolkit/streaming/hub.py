@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +15,12 @@ from toolkit.errors import ConfigError, WireError
 from toolkit.streaming.audience import Audiences
 from toolkit.streaming.cohort import Cohorts, Parcel
 from toolkit.streaming.frames import Frame, control, gap
-from toolkit.streaming.interest import Interest
 from toolkit.streaming.mailbox import Counters, Mailbox
 from toolkit.streaming.ring import Ring
 from toolkit.streaming.sequencer import Sequencer
-from toolkit.streaming.subscriber import ResumePoint, Subscriber
-from toolkit.streaming.wire import Payload, Stream, payload, route
+from toolkit.streaming.subscriber import Subscriber
+from toolkit.streaming.subscriptions import Subscriptions
+from toolkit.streaming.wire import Payload, Stream, payload
 
 
 class Hub:
@@ -54,6 +53,7 @@ class Hub:
         self._clients: dict[str, Subscriber] = {}
         self._audiences = Audiences()
         self._cohorts = Cohorts(self._audiences, self._new_mailbox)
+        self._subscriptions = Subscriptions(self._sequencer, self._rings, self._audiences)
         self.min_interval = 0.0
         self.paused = False
 
@@ -200,55 +200,20 @@ class Hub:
         if max_rate is not None:
             found.max_rate = max_rate
             self._set_interval(found)
-        resumed = {s: found.resume.pop(s) for s in streams if s in found.resume}
-        for stream in streams:
-            found.interests.setdefault(stream, Interest()).add(symbols, self.seq(stream))
-        self._enlist(found)
-        confirmation = {
-            "stream_types": [stream.value for stream in streams],
-            "symbols": None if symbols is None else list(symbols),
-            "max_rate": found.max_rate,
-            "epoch": self.epoch,
-            "seq": {s.value: self._start(s, resumed) for s in streams},
-        }
-        found.mailbox.push(control("subscription_confirmed", confirmation))
-        for stream, point in resumed.items():
-            self._replay(found, stream, point)
-        self._push_snapshot(found, set(streams), symbols, snapshot)
-        return confirmation
+        return self._subscriptions.add(found, streams, symbols, snapshot)
 
     def unsubscribe(
         self, client: str, streams: Collection[Stream], symbols: Collection[str] | None = None
     ) -> dict[str, Any]:
         """Stop delivery, queue the confirmation and return what it carries."""
-        found = self._asking(client)
-        for stream in streams:
-            if interest := found.interests.get(stream):
-                interest.remove(symbols)
-                if not interest:
-                    del found.interests[stream]
-        self._enlist(found)
-        found.mailbox.discard(lambda f: bool(f.stream and not found.wants(f.stream, f.symbol)))
-        confirmation = {
-            "stream_types": [stream.value for stream in streams],
-            "symbols": None if symbols is None else list(symbols),
-        }
-        found.mailbox.push(control("unsubscription_confirmed", confirmation))
-        return confirmation
+        return self._subscriptions.remove(self._asking(client), streams, symbols)
 
     def resume(self, client: str, epoch: str, seq: Mapping[Stream, int]) -> None:
         """Deliver what was missed after `seq`, or the gap where it is no longer known.
 
         For streams the client is subscribed to, at once; for others, when it subscribes.
         """
-        found = self._asking(client)
-        for stream, number in seq.items():
-            known = epoch == self.epoch
-            point = ResumePoint(min(number, self.seq(stream)) if known else number, known)
-            if stream in found.interests:
-                self._replay(found, stream, point)
-            else:
-                found.resume[stream] = point
+        self._subscriptions.resume(self._asking(client), epoch, seq)
 
     def set_min_interval(self, seconds: float) -> None:
         """Give every client's conflatable messages at least this distance; 0 = none."""
@@ -300,43 +265,8 @@ class Hub:
             if client.cohort is None:
                 yield client.mailbox, client.interests
 
-    def _enlist(self, client: Subscriber) -> None:
-        self._audiences.remove(client.mailbox, client.wishes)
-        client.wishes = client.wish()
-        self._audiences.add(client.mailbox, client.wishes)
-
     def _fan_out(self, frame: Frame) -> None:
         assert frame.stream is not None, "control events are sent, not published"
         if frame.conflate is None:
             self._rings[frame.stream].append(frame)
         self._audiences.push(frame.stream, frame)
-
-    def _start(self, stream: Stream, resumed: Mapping[Stream, ResumePoint]) -> int:
-        point = resumed.get(stream)
-        return point.seq if point is not None and point.known else self.seq(stream)
-
-    def _replay(self, client: Subscriber, stream: Stream, point: ResumePoint) -> None:
-        ring, interest = self._rings[stream], client.interests[stream]
-        if not point.known:
-            client.mailbox.push(gap(stream, point.seq + 1, None, "restart"))
-            return
-        if point.seq < ring.expired:
-            client.mailbox.push(gap(stream, point.seq + 1, ring.expired, "expired"))
-        for frame in ring.after(point.seq):
-            since = interest.since(frame.symbol)
-            if since is not None and frame.seq <= since:
-                client.mailbox.push(replace(frame, created=0.0))
-        interest.rewind(point.seq)
-
-    def _push_snapshot(
-        self,
-        client: Subscriber,
-        streams: Collection[Stream],
-        symbols: Collection[str] | None,
-        events: Iterable[Event | Payload],
-    ) -> None:
-        for event in events:
-            stream, symbol = route(event)
-            wanted = symbols is None or symbol is None or symbol in symbols
-            if wanted and stream in streams:
-                client.mailbox.push(self._sequencer.snapshot(payload(event)))
