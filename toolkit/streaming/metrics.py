@@ -91,9 +91,10 @@ class _Figures(Collector):
 
     def _server(self) -> Iterator[Metric]:
         service = self._service
-        yield InfoMetricFamily(
-            "toolkit", "The running server.", {"version": __version__, "epoch": service.hub.epoch}
-        )
+        about = {"version": __version__, "epoch": service.hub.epoch}
+        if service.membership is not None:
+            about["worker"] = service.membership.worker
+        yield InfoMetricFamily("toolkit", "The running server.", about)
         started = service.stats.started_at.timestamp()
         yield _gauge("start_time_seconds", "When the server started, since 1970.", started)
         mode = GaugeMetricFamily(
