@@ -156,6 +156,12 @@ class ChildProcess:
             return "for an unknown reason"
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
+    def ask_to_end(self) -> None:
+        """Ask the process to end and do not wait for it."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
     def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
         """Ask the process to end, and end it after `timeout` seconds."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):

@@ -34,6 +34,7 @@ from toolkit.streaming.state import State
 
 RATES = (100, 1_000, 5_000, 20_000, 0)
 SYMBOLS = tuple(f"S{number:02}" for number in range(100))
+KEY = b"the same for both"
 TICK_SECONDS = 0.002
 
 
@@ -58,7 +59,7 @@ def now() -> datetime:
 async def follow(url: str, name: str, count: int) -> dict[str, Any]:
     """Follow the log until `count` frames have come."""
     ages: list[float] = []
-    relay = RedisRelay(url, name=name)
+    relay = RedisRelay(url, name=name, key=KEY)
 
     async def nothing() -> State:
         return State()
@@ -89,7 +90,7 @@ async def publish(
     url: str, name: str, *, rate: int, count: int, ready: Callable[[], None]
 ) -> float:
     """Publish `count` trades at `rate` a second (0: as fast as the log takes them)."""
-    relay = RedisRelay(url, name=name)
+    relay = RedisRelay(url, name=name, key=KEY)
     publisher = Publisher(relay=relay, sequencer=Sequencer(epoch="e1", clock=now), clock=now)
     running = asyncio.create_task(publisher.run())
     await asyncio.to_thread(ready)

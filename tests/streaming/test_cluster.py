@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
 from tests.streaming.fakes import FakeBot, account, position, quote
@@ -18,6 +19,7 @@ from toolkit.errors import ConfigError
 from toolkit.streaming import relay_owner
 from toolkit.streaming import worker as worker_module
 from toolkit.streaming.owner import Owner
+from toolkit.streaming.relay_desk import Desk
 from toolkit.streaming.relay_memory import MemoryRelay
 from toolkit.streaming.server import utc_now
 from toolkit.streaming.worker import Worker
@@ -342,3 +344,21 @@ def test_a_failure_that_must_never_happen_ends_the_owner_and_is_logged(caplog):
     with pytest.raises(TypeError):
         asyncio.run(run())
     assert "publisher of the cluster failed" in caplog.text
+
+
+async def test_a_question_that_is_sent_again_much_later_is_not_answered(caplog):
+    relay, asked = MemoryRelay(), []
+    now = 1_000.0
+
+    async def answer(body: Any) -> None:
+        asked.append(body["n"])
+
+    desk = Desk(relay, {"count": answer}, unexpected=lambda *_: {}, clock=lambda: now)
+    for moment, n in ((now - 120, 1), (now, 2)):
+        question = {"id": str(n), "worker": "w", "asked": moment, "kind": "count", "body": {"n": n}}
+        await relay.send("owner", orjson.dumps(question))
+    await desk.step(wait=1)
+    assert len(await relay.receive("w", wait=5)) == 1
+    assert asked == [2]
+    assert "old question" in caplog.text
+    await desk.close()

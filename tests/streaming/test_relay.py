@@ -37,8 +37,8 @@ async def relay(request: pytest.FixtureRequest) -> AsyncIterator[Relay]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[RedisRelay]:
-    relay = RedisRelay(url, name=secrets.token_hex(4), size=100)
+async def connected(url: str, *, name: str = "", key: bytes = b"k") -> AsyncIterator[RedisRelay]:
+    relay = RedisRelay(url, name=name or secrets.token_hex(4), key=key, size=100)
     try:
         yield relay
     finally:
@@ -200,6 +200,28 @@ async def test_a_frozen_redis_is_a_relay_error_and_adds_nothing_twice(tmp_path, 
             assert numbers(await relay.read(after=0, wait=1)) == [1, 2, 3]
 
 
+async def test_what_others_write_is_not_taken_for_ours(server: RedisServer, caplog):
+    async with (
+        connected(server.url, name="one") as ours,
+        connected(server.url, name="one", key=b"other") as theirs,
+    ):
+        await theirs.send("owner", b"flatten")
+        await ours.send("owner", b"status")
+        assert await ours.receive("owner", wait=1) == [b"status"]
+        assert "somebody else" in caplog.text
+        await fill(ours, (1,))
+        await theirs.append(packed(2), after=1, keep_from=0)
+        with pytest.raises(RelayError, match="somebody else"):
+            await ours.read(after=0, wait=1)
+
+
+async def test_what_was_sent_to_one_box_is_not_taken_from_another(server: RedisServer, caplog):
+    async with connected(server.url) as relay:
+        await relay.send("worker 1", b"answer")
+        await relay._redis.rename(relay._box("worker 1"), relay._box("owner"))
+        assert await relay.receive("owner", wait=0.1) == []
+
+
 async def test_a_call_that_is_cancelled_at_any_moment_ends(server: RedisServer):
     async with connected(server.url) as relay:
         for turns in range(60):
@@ -234,7 +256,7 @@ async def test_a_password_stays_out_of_errors_logs_and_addresses(tmp_path, caplo
 @pytest.mark.parametrize("url", ["nonsense", "http://host", "redis://:top/s3cret@host:1/0"])
 def test_an_address_that_is_none_is_refused_without_being_shown(url: str):
     with pytest.raises(ConfigError, match="redis://host:port") as refused:
-        RedisRelay(url, name="n")
+        RedisRelay(url, name="n", key=b"k")
     assert "s3cret" not in str(refused.value.to_dict())
 
 

@@ -68,7 +68,8 @@ class Cluster:
         self._epoch = secrets.token_hex(8)
         self._listener: socket.socket | None = None
         self._name = f"{settings.port}-{self._epoch}"
-        self._relay = RedisRelay(cluster.redis, name=self._name)
+        self._key = secrets.token_bytes(32)
+        self._relay = RedisRelay(cluster.redis, name=self._name, key=self._key)
         self._dashboard = Dashboard(wanted=options.dashboard, state_dir=settings.state_dir)
         self._workers: Workers | None = None
         self._task: asyncio.Task[None] | None = None
@@ -204,6 +205,7 @@ class Cluster:
                 environment={
                     "TOOLKIT_WORKER": task.to_json(),
                     "TOOLKIT_REDIS": self._cluster.redis,
+                    "TOOLKIT_RELAY_KEY": self._key.hex(),
                     "TOOLKIT_TOKEN": self._token,
                     "TOOLKIT_HOST": settings.host,
                     "TOOLKIT_PORT": str(

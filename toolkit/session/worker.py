@@ -53,13 +53,13 @@ class WorkerTask:
         return cls(**{**values, "websocket": WebSocketConfig(**values["websocket"])})
 
 
-async def serve(task: WorkerTask, settings: Settings, *, redis: str, parent: int) -> None:
+async def serve(task: WorkerTask, settings: Settings, *, redis: str, key: str, parent: int) -> None:
     """Serve clients until a signal comes or the parent is gone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    relay = RedisRelay(redis, name=task.relay)
+    relay = RedisRelay(redis, name=task.relay, key=bytes.fromhex(key))
     worker = Worker(
         relay=relay,
         name=task.name,
@@ -107,11 +107,12 @@ def main() -> int:
     """Run what the environment describes; returns the exit code."""
     set_up_logging()
     task = WorkerTask.from_json(os.environ.pop("TOOLKIT_WORKER"))
-    redis, parent = os.environ.pop("TOOLKIT_REDIS"), int(os.environ.pop("TOOLKIT_PARENT"))
+    redis, key = os.environ.pop("TOOLKIT_REDIS"), os.environ.pop("TOOLKIT_RELAY_KEY")
+    parent = int(os.environ.pop("TOOLKIT_PARENT"))
     settings = Settings.load()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(serve(task, settings, redis=redis, parent=parent))
+            runner.run(serve(task, settings, redis=redis, key=key, parent=parent))
     except ToolkitError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

@@ -73,6 +73,8 @@ class Workers:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        for child in self._children.values():
+            child.ask_to_end()
         ending = (asyncio.to_thread(c.stop, timeout=STOP_SECONDS) for c in self._children.values())
         await asyncio.gather(*ending)
 
@@ -109,7 +111,10 @@ class Workers:
             self._on_end(text)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            self._launch(job)
+            try:
+                self._launch(job)
+            except ConfigError as error:
+                self._on_end(f"{job.name} cannot be started: {error.message}")
 
 
 async def _ended(child: ChildProcess) -> None:

@@ -29,19 +29,28 @@ RECEIVE_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
 REMEMBERED_SECONDS = 60.0
+# What is older could have been forgotten, and would be carried out again.
+OLDEST_SECONDS = REMEMBERED_SECONDS - 10.0
 MAX_RUNNING = 1_000
 
 
 class Desk:
     """The owner's end: runs `answers[kind]` for each question.
 
-    `unexpected` reports an exception and returns what may be told of it.
+    `unexpected` reports an exception and returns what may be told of it. `clock` is in seconds
+    since the Unix epoch, and the same for all: owner and workers share a machine.
     """
 
     def __init__(
-        self, relay: Relay, answers: Mapping[str, Answer], *, unexpected: Unexpected
+        self,
+        relay: Relay,
+        answers: Mapping[str, Answer],
+        *,
+        unexpected: Unexpected,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._relay = relay
+        self._clock = clock
         self._answers = answers
         self._unexpected = unexpected
         self._known: OrderedDict[str, tuple[float, asyncio.Task[dict[str, Any]]]] = OrderedDict()
@@ -69,6 +78,9 @@ class Desk:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _reply(self, question: Mapping[str, Any]) -> None:
+        if abs(self._clock() - question["asked"]) > OLDEST_SECONDS:
+            log.warning("an old question of %s is not answered", question["worker"])
+            return
         answer = await asyncio.shield(self._task(question))
         body = orjson.dumps({"id": question["id"], **answer})
         with suppress(RelayError):  # the worker asks again
@@ -104,8 +116,11 @@ class Desk:
 class Line:
     """One worker's end: asks and waits for answers in a box of its own."""
 
-    def __init__(self, relay: Relay, *, worker: str) -> None:
+    def __init__(
+        self, relay: Relay, *, worker: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self.worker = worker
+        self._clock = clock
         self._relay = relay
         self._open: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
@@ -128,7 +143,13 @@ class Line:
         whether the owner did what was asked.
         """
         key = secrets.token_hex(12)
-        question = {"id": key, "worker": self.worker, "kind": kind, "body": dict(body)}
+        question = {
+            "id": key,
+            "worker": self.worker,
+            "asked": self._clock(),
+            "kind": kind,
+            "body": dict(body),
+        }
         answered = self._open[key] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(within):

@@ -8,6 +8,7 @@ with less than we sent says so itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from urllib.parse import urlsplit
 
 from toolkit.errors import ConfigError, RelayError
 from toolkit.streaming.relay import Batch, Packed, join
+from toolkit.streaming.relay_seal import Seal
+
+log = logging.getLogger(__name__)
 
 OLDEST = (6, 2)
 ANSWER_SECONDS = 2.0
@@ -51,12 +55,14 @@ def masked(url: str) -> str:
 class RedisRelay:
     """One cluster's log and boxes under `name` (an epoch's own, so that no two ever mix).
 
+    All of it is sealed with `key`: what others write is reported and not taken for ours.
     `size` entries of the log stay readable. Keys nobody refreshes for an hour expire. Raises
     ConfigError for an address that is none, or without the package `redis`.
     """
 
-    def __init__(self, url: str, *, name: str, size: int = 50_000) -> None:
+    def __init__(self, url: str, *, name: str, key: bytes, size: int = 50_000) -> None:
         self.address = masked(url)
+        self._seal = Seal(key)
         self._size = size
         self._errors, self._redis = _client(url)
         # The braces keep all keys of a name on one node of a Redis Cluster.
@@ -88,26 +94,25 @@ class RedisRelay:
         kept = [item for item in items if item.stream is not None]
         end = items[-1].number
         oldest = max(0, end - self._size)
-        arguments = [after, end, oldest, keep_from, KEPT_SECONDS, join(items)]
+        place = f"{after} {end}"
+        whole = self._seal.close(join(items), f"log {place}")
+        lossless = self._seal.close(join(kept), f"kept {place}") if kept else b""
+        arguments = [after, end, oldest, keep_from, KEPT_SECONDS, whole, lossless]
         async with self._translated():
-            return int(
-                await self._append(
-                    keys=[self._log, self._kept], args=[*arguments, join(kept) if kept else ""]
-                )
-            )
+            return int(await self._append(keys=[self._log, self._kept], args=arguments))
 
     async def read(self, *, after: int, wait: float) -> list[Batch]:
         """Return batches that end after that number; wait up to `wait` seconds."""
         block = max(1, int(wait * 1000))
         async with self._translated(wait):
             found = await self._redis.xread({self._log: f"{after}-0"}, count=PAGE, block=block)
-        return [_batch(*entry) for _key, entries in found for entry in entries]
+        return [self._batch("log", *entry) for _key, entries in found for entry in entries]
 
     async def kept(self, *, after: int) -> list[Batch]:
         """Return the next batches that end after that number, with their lossless entries only."""
         async with self._translated():
             found = await self._redis.xrange(self._kept, min=f"({after}-0", count=PAGE)
-        return [_batch(*entry) for entry in found]
+        return [self._batch("kept", *entry) for entry in found]
 
     async def end(self) -> int:
         """Return the number of the log's last entry, 0 when it is empty."""
@@ -118,8 +123,9 @@ class RedisRelay:
     async def send(self, box: str, body: bytes) -> None:
         """Put something into a box; the oldest goes when there is too much."""
         key = self._box(box)
+        sealed = self._seal.close(body, box)
         async with self._translated(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(key, body).ltrim(key, -BOX_SIZE, -1).expire(key, BOX_SECONDS)
+            pipe.rpush(key, sealed).ltrim(key, -BOX_SIZE, -1).expire(key, BOX_SECONDS)
             await pipe.execute()
 
     async def receive(self, box: str, *, wait: float) -> list[bytes]:
@@ -130,7 +136,12 @@ class RedisRelay:
             if first is None:
                 return []
             rest: list[bytes] | None = await self._redis.lpop(key, BOX_SIZE)
-        return [first[1], *(rest or [])]
+        opened = [self._seal.open(sealed, box) for sealed in (first[1], *(rest or []))]
+        if None in opened:
+            log.error(
+                "somebody else writes to Redis at %s; what they wrote is left out", self.address
+            )
+        return [body for body in opened if body is not None]
 
     async def clear(self) -> None:
         """Delete the log and all boxes."""
@@ -142,6 +153,17 @@ class RedisRelay:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+    def _batch(self, kind: str, key: bytes, fields: dict[bytes, bytes]) -> Batch:
+        after, end = int(fields[b"after"]), _number(key)
+        body = self._seal.open(fields[b"body"], f"{kind} {after} {end}")
+        if body is None:
+            raise RelayError(
+                f"somebody else writes to Redis at {self.address}; use one of your own, with a "
+                "password",
+                address=self.address,
+            )
+        return Batch(after=after, end=end, body=body)
 
     def _box(self, box: str) -> str:
         return f"{self._prefix}:box:{box}"
@@ -185,10 +207,6 @@ def _client(url: str) -> tuple[Any, Any]:
             field="redis",
         ) from None
     return exceptions, client
-
-
-def _batch(key: bytes, fields: dict[bytes, bytes]) -> Batch:
-    return Batch(after=int(fields[b"after"]), end=_number(key), body=fields[b"body"])
 
 
 def _number(key: bytes) -> int:

@@ -35,6 +35,7 @@ CATCH_UP_SECONDS = 2.0
 MARGIN_SECONDS = 2.0
 REPORT_SECONDS = 20.0
 WATCH_SECONDS = 0.5
+PAUSE_SECONDS = 0.05
 SILENT_SECONDS = 3.0
 UNHEALTHY_SECONDS = 5.0
 
@@ -167,13 +168,15 @@ class Worker:
             task.result()
 
     async def _take_over(self) -> None:
-        async with asyncio.timeout(START_SECONDS):
-            while True:
-                try:
-                    return await self.follower.start()
-                except RelayError as error:
-                    log.info("%s", error.message)
-                    await asyncio.sleep(0.05)
+        deadline = self._monotonic() + START_SECONDS
+        while True:
+            try:
+                return await self.follower.start()
+            except RelayError as error:
+                if self._monotonic() > deadline:
+                    raise
+                log.info("%s", error.message)
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _join(self) -> State:
         return State.from_dict(await self._line.ask("join", {}, within=JOIN_SECONDS))
@@ -267,4 +270,9 @@ class Worker:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task of %s failed", self.name, exc_info=error)
