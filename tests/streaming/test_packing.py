@@ -70,7 +70,7 @@ def test_chunks_are_bounded_and_count_their_frames() -> None:
     for batch in (False, True):
         chunks = pack(frames, batch=batch, deflates=False)
         assert len(chunks) > 3
-        assert sum(chunk.count for chunk in chunks) == 1000
+        assert sum(chunk.carried for chunk in chunks) == 1000
         assert max(len(chunk.data) for chunk in chunks) < 2 * CHUNK_BYTES
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolkit.streaming.audience import Audiences, Wishes
 from toolkit.streaming.frames import Frame
@@ -13,8 +13,7 @@ from toolkit.streaming.subscriber import Subscriber
 ALL = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What is to be written, in this order, to each of some clients; `batch` as they read it."""
 
     frames: list[Frame]

@@ -62,7 +62,7 @@ class Lane:
             if not self.connection.write(chunk.data):
                 self.open = False
                 break
-            written += chunk.count
+            written += chunk.carried
             if self.connection.full:
                 break
         return written

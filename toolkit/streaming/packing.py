@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from toolkit.streaming.frames import STREAM_DATA, Frame
 
@@ -22,12 +22,11 @@ _EMPTY_BLOCK = b"\x00\x00\xff\xff"
 _OPENING, _CLOSING = len(f'2["{STREAM_DATA}",'), len("]")
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Complete WebSocket messages that carry `count` frames."""
+class Chunk(NamedTuple):
+    """Complete WebSocket messages that carry so many frames."""
 
     data: bytes
-    count: int
+    carried: int
 
 
 def pack(frames: Sequence[Frame], *, batch: bool, deflates: bool) -> list[Chunk]:
@@ -36,6 +35,8 @@ def pack(frames: Sequence[Frame], *, batch: bool, deflates: bool) -> list[Chunk]
     `batch`: messages of streams that follow each other travel in one `stream_batch`;
     `deflates`: messages above THRESHOLD may be compressed.
     """
+    if len(frames) == 1:
+        return [Chunk(_single(frames[0], deflates=deflates), 1)]
     messages = _batched(frames, deflates=deflates) if batch else _each(frames, deflates=deflates)
     chunks: list[Chunk] = []
     parts: list[bytes] = []
