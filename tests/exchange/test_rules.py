@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.exchange.markets import Floor, new_york
+from toolkit.exchange.funds import buying_power, day_trade_count
 from toolkit.exchange.refusals import Refusal
-from toolkit.exchange.rules import Configuration, buying_power, day_trade_count
+from toolkit.exchange.rules import Configuration
 
 EXITS = {"take_profit": {"limit_price": "105"}, "stop_loss": {"stop_price": "95"}}
 

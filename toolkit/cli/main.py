@@ -11,6 +11,7 @@ from toolkit._version import __version__
 from toolkit.cli import console
 from toolkit.cli.backtest import backtest
 from toolkit.cli.doctor import doctor
+from toolkit.cli.exchange import exchange
 from toolkit.cli.loadtest import loadtest
 from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, dashboard, lab, replay, backtest, loadtest, doctor):
+for command in (serve, dashboard, lab, replay, backtest, loadtest, exchange, doctor):
     app.command()(command)
 app.add_typer(token)
 

@@ -164,6 +164,11 @@ class MarketStreams:
         """The clients that are connected."""
         return tuple(self._streams)
 
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody is subscribed to anything."""
+        return any(any(stream.subscribed.values()) for stream in self._streams)
+
     def routes(self) -> list[web.RouteDef]:
         """Return the addresses of the feeds."""
         return [web.get(path, self.connect) for path in FEEDS]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 
 from toolkit.core.types import ZERO, Side
-from toolkit.exchange.account import SESSIONS_OF_DAY_TRADES
 from toolkit.exchange.assets import Asset
 from toolkit.exchange.book import Book, promised
-from toolkit.exchange.hours import day_of, days_between, is_regular
+from toolkit.exchange.funds import (
+    SHORT_MARGIN,
+    buying_power,
+    cost_of,
+    day_trade_count,
+    estimate,
+    is_exit,
+)
+from toolkit.exchange.hours import is_regular
 from toolkit.exchange.orders import Kind, Order, OrderClass, Ticket, TimeInForce
 from toolkit.exchange.refusals import (
     day_trade,
@@ -27,7 +33,6 @@ SMALLEST_COST = Decimal(1)
 PATTERN_DAY_TRADER_EQUITY = Decimal(25_000)
 FREE_DAY_TRADES = 3
 _CENT = Decimal("0.01")
-_SHORT_MARGIN = Decimal("1.03")  # a short sale is charged at 3 % above the ask
 _CRYPTO_KINDS = frozenset({Kind.MARKET, Kind.LIMIT, Kind.STOP_LIMIT})
 _CRYPTO_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 
@@ -74,41 +79,10 @@ def check_larger(old: Order, total: Decimal, book: Book) -> None:
     if old.parent is not None or is_exit(more, book):
         _check_quantity(more, old.asset, book)
         return
-    cost = _cost(more, old.limit_price or estimate(more, book))
+    cost = cost_of(more, old.limit_price or estimate(more, book))
     power = buying_power(book, marginable=not old.asset.crypto)
     if cost is not None and cost > power:
         raise poor(buying_power=power, cost=cost)
-
-
-def is_exit(ticket: Ticket, book: Book) -> bool:
-    """Whether the order reduces a position."""
-    held = book.account.quantity(ticket.symbol)
-    return held != 0 and (held > 0) == (ticket.side is Side.SELL)
-
-
-def estimate(ticket: Ticket, book: Book) -> Decimal | None:
-    """Return the price that an order is charged at before it fills; None without a market."""
-    room = book.room(ticket.symbol)
-    if ticket.limit_price is not None:
-        return ticket.limit_price
-    if ticket.stop_price is not None:
-        return ticket.stop_price
-    return None if room is None else room.ask
-
-
-def buying_power(book: Book, *, marginable: bool = True) -> Decimal:
-    """Return what can be spent: margin for stocks, cash for crypto, less open entries."""
-    account = book.account
-    power = account.spare(book.prices()) if marginable else account.cash
-    reserved = sum((_reserved(order, book) for order in book.open_orders()), ZERO)
-    return max(cents(power - reserved), ZERO)
-
-
-def day_trade_count(book: Book, at: Micros) -> int:
-    """Count the day trades of the last five sessions, today included."""
-    today = day_of(at)
-    days = days_between(today - timedelta(days=SESSIONS_OF_DAY_TRADES * 3), today)
-    return book.account.day_trades_since([hours.day for hours in days[-SESSIONS_OF_DAY_TRADES:]])
 
 
 def _check_crypto(ticket: Ticket) -> None:
@@ -208,14 +182,8 @@ def _check_wash(ticket: Ticket, asset: Asset, book: Book) -> None:
         raise wash(other.id, kind="limit" if other.kind is Kind.LIMIT else "market/stop")
 
 
-def _cost(ticket: Ticket, price: Decimal | None) -> Decimal | None:
-    if ticket.notional is not None:
-        return ticket.notional
-    return None if price is None or ticket.quantity is None else ticket.quantity * price
-
-
 def _check_cost(ticket: Ticket, asset: Asset, book: Book) -> None:
-    cost = _cost(ticket, estimate(ticket, book))
+    cost = cost_of(ticket, estimate(ticket, book))
     fraction = ticket.notional is not None or not is_whole(ticket.quantity or ZERO)
     if cost is None and ticket.notional is None and ticket.kind is Kind.MARKET:
         return
@@ -252,10 +220,10 @@ def _check_entry(ticket: Ticket, asset: Asset, book: Book, rules: Configuration)
             if ticket.side is Side.BUY:
                 mine, theirs = theirs, mine
             raise forbidden(f"cannot open a {mine} while a {theirs} order is open")
-    cost = _cost(ticket, estimate(ticket, book))
+    cost = cost_of(ticket, estimate(ticket, book))
     if ticket.side is Side.SELL:
         _check_short(ticket, asset, book, rules)
-        cost = None if cost is None else cost * _SHORT_MARGIN
+        cost = None if cost is None else cost * SHORT_MARGIN
     power = buying_power(book, marginable=not asset.crypto)
     if cost is None:
         raise forbidden(f'no market for asset "{asset.symbol}" yet')
@@ -294,17 +262,3 @@ def _check_day_trades(
         wrong = rules.pdt_check in ("both", "entry") and complete
     if wrong:
         raise day_trade()
-
-
-def _reserved(order: Order, book: Book) -> Decimal:
-    """Return what an open entry may still cost."""
-    if order.parent is not None or is_exit(order.ticket, book):
-        return ZERO
-    if order.quantity is None:
-        return order.ticket.notional or ZERO
-    price = order.limit_price or order.stop_price
-    if price is None:
-        room = book.room(order.symbol)
-        price = ZERO if room is None else room.ask
-    margin = _SHORT_MARGIN if order.side is Side.SELL else Decimal(1)
-    return order.remaining * price * margin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,24 +20,27 @@ from toolkit.exchange.post import MARKET, TRADING
 from toolkit.exchange.sessions import Sessions
 from toolkit.exchange.settings import Pace
 from toolkit.exchange.trading_stream import TradingStreams
-from toolkit.exchange.values import MINUTE, SECOND, Micros
+from toolkit.exchange.values import MINUTE, SECOND, Micros, stamp
 from toolkit.exchange.web_account import AccountRoutes
 from toolkit.exchange.web_control import ControlRoutes
 from toolkit.exchange.web_data import DataRoutes
 from toolkit.exchange.web_orders import OrderRoutes
 
+_log = logging.getLogger(__name__)
 BEAT = 0.02  # real seconds between two looks at the clock
 STEP = MINUTE
 QUIET = 10 * MINUTE  # longer breaks without a trade are skipped
 BEFORE_OPEN = 2 * MINUTE
+LAST_REPORTS = 2 * MINUTE  # after the end of a recording: its last bar and revision
 
 
 class ExchangeServer:
     """Serves one exchange on a loopback port; use as an async context manager.
 
     At a multiple of real time the clock runs by itself and skips the hours in which nothing
-    trades; at `max` it goes on as soon as every client's socket has taken what was sent; at
-    `step` it stands still until `advance` is called. Raises ConfigError for a port in use.
+    trades. At `max` it goes on as soon as every client's socket has taken what was sent, and
+    waits while nobody is subscribed. At `step` it stands still until `advance` is called.
+    Raises ConfigError for a port in use.
     """
 
     def __init__(
@@ -114,17 +118,17 @@ class ExchangeServer:
         self._driver = asyncio.create_task(self._drive())
 
     async def stop(self) -> None:
-        """Close everything. Calling it twice is harmless."""
-        if self._driver is not None:
-            self._driver.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._driver
-            self._driver = None
-        if self._runner is not None:
+        """Close everything; raises what stopped the clock, if anything did. Twice is harmless."""
+        driver, runner = self._driver, self._runner
+        self._driver = self._runner = None
+        if runner is not None:
             self.market.drop()
             self.trading.drop()
-            await self._runner.cleanup()
-            self._runner = None
+            await runner.cleanup()
+        if driver is not None:
+            driver.cancel()
+            with suppress(asyncio.CancelledError):
+                await driver
 
     async def advance(self, until: Micros) -> None:
         """Let time pass up to a moment, as fast as the clients take what happens."""
@@ -146,13 +150,25 @@ class ExchangeServer:
         await self.stop()
 
     async def _drive(self) -> None:
+        try:
+            await self._run_clock()
+        except Exception:
+            _log.exception("the exchange's clock has stopped")
+            raise
+
+    async def _run_clock(self) -> None:
         pace = self._speed.pace
         while pace is Pace.REAL:
             self._sync()
             self._skip_quiet_hours()
             await asyncio.sleep(BEAT)
         while pace is Pace.READER and not self.finished:
+            if not self.market.has_readers:
+                await asyncio.sleep(BEAT)
+                continue
             await self.advance(self._after_quiet_hours(self.exchange.now + STEP))
+        if pace is Pace.READER:
+            await self.advance(self.exchange.now + LAST_REPORTS)
 
     def _sync(self) -> None:
         """Bring the exchange to the time of its clock."""
@@ -172,7 +188,7 @@ class ExchangeServer:
         if later > now:
             self.exchange.advance(later)
             self._began = (self._monotonic(), later)
-            self.exchange.log.add("clock.skips", now, until=later)
+            self.exchange.log.add("clock.skips", now, until=stamp(later))
 
     def _after_quiet_hours(self, at: Micros) -> Micros:
         due = self.exchange.next_tick

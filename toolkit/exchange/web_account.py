@@ -11,6 +11,7 @@ from aiohttp import web
 from toolkit.core.types import ZERO
 from toolkit.exchange.account import Execution
 from toolkit.exchange.exchange import Exchange
+from toolkit.exchange.funds import buying_power, day_trade_count
 from toolkit.exchange.hours import (
     Hours,
     day_of,
@@ -20,12 +21,7 @@ from toolkit.exchange.hours import (
     next_open,
 )
 from toolkit.exchange.refusals import malformed
-from toolkit.exchange.rules import (
-    PATTERN_DAY_TRADER_EQUITY,
-    Configuration,
-    buying_power,
-    day_trade_count,
-)
+from toolkit.exchange.rules import PATTERN_DAY_TRADER_EQUITY, Configuration
 from toolkit.exchange.values import Micros, cents, identifier_of, moment_of, stamp, text
 from toolkit.exchange.web import answer, body_of, listed, moment, whole
 from toolkit.market.sessions import NEW_YORK
@@ -179,9 +175,8 @@ def _activities(execution: Execution) -> list[dict[str, Any]]:
         "cum_qty": text(execution.filled),
         "order_status": "filled" if execution.status == "filled" else "partially_filled",
     }
-    return [fill, _fee(execution, f"{prefix}::{identifier_of(execution.id)}")][
-        : 1 + bool(execution.fee)
-    ]
+    fee = _fee(execution, f"{prefix}::{identifier_of(execution.id)}")
+    return [fill, fee] if execution.fee else [fill]
 
 
 def _fee(execution: Execution, name: str) -> dict[str, Any]:
