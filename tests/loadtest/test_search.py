@@ -36,7 +36,7 @@ def test_a_rate_that_is_not_confirmed_is_lowered_by_a_tenth(capacity: float, las
     assert found is not None
     assert found <= capacity * lasting
     assert found >= min(capacity / 1.11, capacity * lasting) * 0.9
-    confirmations = [attempt for attempt in attempts if attempt.seconds == 20.0]
+    confirmations = dict.fromkeys(attempt for attempt in attempts if attempt.seconds == 20.0)
     assert all(b.rate == a.rate * 0.9 for a, b in pairwise(confirmations))
 
 

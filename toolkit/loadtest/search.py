@@ -25,8 +25,9 @@ Search = Generator[Attempt, bool, float | None]
 def search(start: float, *, probe: float, confirm: float, most: float = 10_000_000.0) -> Search:
     """Yield attempts, be sent whether each was held; return the highest rate held for `confirm`.
 
-    Doubles in short probes of `probe` seconds (a rate has failed when it failed twice), bisects,
-    and confirms; a rate that is not confirmed is lowered by a tenth. None when no rate is held.
+    Doubles in short probes of `probe` seconds, bisects, and confirms; a rate that is not
+    confirmed is lowered by a tenth. A rate has failed when it failed twice, for a busy machine
+    disturbs both servers. None when no rate is held.
     """
     low, high = yield from _bracket(start, probe=probe, most=most)
     while low and high / low > CLOSE:
@@ -36,7 +37,7 @@ def search(start: float, *, probe: float, confirm: float, most: float = 10_000_0
         else:
             high = middle
     while low > LEAST:
-        if (yield Attempt(low, confirm)):
+        if (yield from _tried(low, confirm)):
             return low
         low *= STEP_DOWN
     return None

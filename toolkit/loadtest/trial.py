@@ -80,12 +80,12 @@ class Trial:
         for name in WRONG:
             if count := getattr(self, name):
                 return f"{count:,} {name}"
-        if self.published < self.due:
-            return f"published {self.published:,} of {self.due:,}"
-        if self.late_p99_ms >= LIMIT_MS:
-            return f"publisher {self.late_p99_ms:.0f} ms late"
         if self.p99_ms is None or self.p99_ms >= LIMIT_MS:
             return "nothing arrived" if self.p99_ms is None else f"p99 {self.p99_ms:.0f} ms"
+        if self.late_p99_ms >= LIMIT_MS:
+            return f"publisher {self.late_p99_ms:.0f} ms late"
+        if self.published < self.due:
+            return f"published {self.published:,} of {self.due:,}"
         return None
 
     @property
