@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 
 CHROMIUM = Path("/usr/bin/chromium")
+HAS_CHROMIUM = CHROMIUM.exists()
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -99,7 +101,7 @@ def shared_address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
+    if not HAS_CHROMIUM:
         pytest.skip(f"no {CHROMIUM}: the dashboard is not looked at in a browser")
     from playwright.sync_api import sync_playwright
 
@@ -107,6 +109,19 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Any]:
+    """A browser for asynchronous tests, which run in their module's loop."""
+    if not HAS_CHROMIUM:
+        pytest.skip(f"no {CHROMIUM}: the page is not opened in a browser")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        await browser.close()
 
 
 class Visit:

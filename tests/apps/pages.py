@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
-
-import pytest
-
-from tests.apps.conftest import CHROMIUM, FLAGS
 
 
 class Visit:
@@ -32,20 +26,3 @@ class Visit:
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.problems.append(message.text)
-
-
-@asynccontextmanager
-async def chromium_page(**context: Any) -> AsyncIterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: the page is not opened in a browser")
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        usual = {"viewport": {"width": 1440, "height": 900}}
-        page = await browser.new_page(**{**usual, **context})
-        try:
-            yield page
-        finally:
-            await page.goto("about:blank")
-            await browser.close()

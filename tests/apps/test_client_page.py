@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from tests.client.network import wired
 from tests.streaming.fakes import position, quote
 from tests.streaming.serving import TRADE, VIEW, Served, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 class Visit(pages.Visit):
@@ -36,10 +36,18 @@ class Visit(pages.Visit):
         await self.page.locator(selector).filter(has_text=text).wait_for()
 
 
-@asynccontextmanager
-async def visiting(**context: Any) -> AsyncIterator[Visit]:
-    async with pages.chromium_page(**context) as page:
-        yield Visit(page)
+@pytest.fixture
+def visiting(chromium: Any) -> Callable[..., AbstractAsyncContextManager[Visit]]:
+    @asynccontextmanager
+    async def visit(**context: Any) -> AsyncIterator[Visit]:
+        usual = {"viewport": {"width": 1440, "height": 900}}
+        page = await chromium.new_page(**{**usual, **context})
+        try:
+            yield Visit(page)
+        finally:
+            await page.close()
+
+    return visit
 
 
 async def until(true: Callable[[], Any]) -> None:
@@ -48,7 +56,7 @@ async def until(true: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_moves_with_the_data_and_can_be_held() -> None:
+async def test_it_moves_with_the_data_and_can_be_held(visiting: Any) -> None:
     async with serving() as served, visiting() as visit:
         page = visit.page
         await visit.open(served, token=VIEW)
@@ -58,14 +66,16 @@ async def test_it_moves_with_the_data_and_can_be_held() -> None:
         assert await visit.rows().count() == 2
         await visit.says("#total", re.compile(r"^2 in all"))
         await visit.says("#statistics", "market_data")
-        # The latency of these two is drawn.
-        await page.wait_for_function(
-            "() => /p50 [\\d.]+/.test(document.getElementById('chart').ariaLabel)"
-        )
+        # Once the server's clock is known, what comes is measured and drawn.
+        drawn = "() => /p50 [\\d.]+/.test(document.getElementById('chart').ariaLabel)"
+        async with asyncio.timeout(15):
+            while not await page.evaluate(drawn):
+                served.hub.publish(position("MSFT"))
+                await page.evaluate("() => new Promise(requestAnimationFrame)")
 
         await page.get_by_role("button", name="Pause").click()
         served.hub.publish(quote("AAPL", 200.0))
-        await page.get_by_role("button", name="1 newer").wait_for()
+        await page.get_by_role("button", name=re.compile(r"^\d+ newer$")).wait_for()
         assert await visit.rows("bid 199.99").count() == 0
         await page.get_by_role("button", name="Go on").click()
         await visit.rows("bid 199.99").wait_for()
@@ -77,7 +87,7 @@ async def test_it_moves_with_the_data_and_can_be_held() -> None:
         assert visit.hosts == {"127.0.0.1"}
 
 
-async def test_messages_are_found_and_opened_by_keyboard_alone() -> None:
+async def test_messages_are_found_and_opened_by_keyboard_alone(visiting: Any) -> None:
     async with serving() as served, visiting() as visit:
         page = visit.page
         await visit.open(served, token=VIEW)
@@ -107,7 +117,7 @@ async def test_messages_are_found_and_opened_by_keyboard_alone() -> None:
         assert visit.problems == []
 
 
-async def test_what_is_subscribed_to_can_be_chosen() -> None:
+async def test_what_is_subscribed_to_can_be_chosen(visiting: Any) -> None:
     async with serving() as served, visiting() as visit:
         page = visit.page
         await visit.open(served, token=VIEW)
@@ -134,7 +144,7 @@ async def test_what_is_subscribed_to_can_be_chosen() -> None:
         assert visit.problems == []
 
 
-async def test_commands_are_offered_by_role_and_asked_for_twice() -> None:
+async def test_commands_are_offered_by_role_and_asked_for_twice(visiting: Any) -> None:
     async with serving() as served, visiting() as visit:
         page = visit.page
         await visit.open(served, token=VIEW)
@@ -163,7 +173,7 @@ async def test_commands_are_offered_by_role_and_asked_for_twice() -> None:
         assert visit.problems == []
 
 
-async def test_a_restarted_server_is_found_again_and_the_loss_is_told() -> None:
+async def test_a_restarted_server_is_found_again_and_the_loss_is_told(visiting: Any) -> None:
     async with serving() as served, wired(served.server.port) as wire, visiting() as visit:
         page = visit.page
         await page.goto(f"http://127.0.0.1:{wire.port}/websocket_test_client.html")
@@ -186,7 +196,7 @@ async def test_a_restarted_server_is_found_again_and_the_loss_is_told() -> None:
             await visit.says("#state", "disconnected")
 
 
-async def test_a_flood_keeps_the_page_small_and_nothing_is_missing() -> None:
+async def test_a_flood_keeps_the_page_small_and_nothing_is_missing(visiting: Any) -> None:
     async with serving() as served, visiting() as visit:
         await visit.open(served, token=VIEW)
         for number in range(1, 7_001):
@@ -202,7 +212,7 @@ async def test_a_flood_keeps_the_page_small_and_nothing_is_missing() -> None:
         assert visit.problems == []
 
 
-async def test_it_fits_small_and_large_screens_in_light_and_dark() -> None:
+async def test_it_fits_small_and_large_screens_in_light_and_dark(visiting: Any) -> None:
     async with serving() as served, visiting(color_scheme="dark") as visit:
         page = visit.page
         await visit.open(served, token=VIEW)

@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.apps.pages import Visit, chromium_page
+from tests.apps.pages import Visit
 from tests.client.network import wired
 from tests.streaming.fakes import quote
 from tests.streaming.serving import VIEW, serving
@@ -59,9 +60,10 @@ def test_its_types_are_right() -> None:
 
 @pytest.mark.node
 @pytest.mark.browser
-async def test_prices_move_and_a_loss_is_told(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_prices_move_and_a_loss_is_told(tmp_path: Path, chromium: Any) -> None:
     node("build.mjs", f"--outdir={tmp_path}")
-    async with served_folder(tmp_path) as origin, chromium_page() as page:
+    async with served_folder(tmp_path) as origin, await chromium.new_page() as page:
         visit = Visit(page)
         settings = {"allowed_origins": (origin,)}
         async with serving(**settings) as served, wired(served.server.port) as wire:
@@ -96,11 +98,12 @@ async def test_prices_move_and_a_loss_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.node
 @pytest.mark.browser
-async def test_a_wrong_token_is_told_and_left(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_wrong_token_is_told_and_left(tmp_path: Path, chromium: Any) -> None:
     node("build.mjs", f"--outdir={tmp_path}")
     async with (
         served_folder(tmp_path) as origin,
-        chromium_page() as page,
+        await chromium.new_page() as page,
         serving(allowed_origins=(origin,)) as served,
     ):
         await page.goto(f"{origin}/index.html")

@@ -172,6 +172,9 @@ async def test_against_our_server_it_subscribes_resumes_and_measures() -> None:
             wire.cut()
             served.hub.publish(position("AAPL"))
             await client.until(lambda: len(client.all("connected")) == 2)
+            # The clock of a new connection is known after four pings.
+            pings = len(client.all("latency_update"))
+            await client.until(lambda: len(client.all("latency_update")) >= pings + 4)
             served.hub.publish(position("AAPL"))
             await client.until(lambda: len(client.all("symbol_AAPL")) == 4)
             await client.until(lambda: client.all("latency_update")[-1]["count"])

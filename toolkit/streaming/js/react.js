@@ -21,15 +21,18 @@ export function useTradingBot(url, options = {}) {
     });
     const store = new LiveStore(client);
     // What ends the connection was told by `error` already.
-    client.subscribe(streams, symbols, { maxRate }).catch((error) => client.state === "connected" && store.report(error));
+    client.subscribe(streams, symbols, { maxRate }).catch((error) => {
+      if (client.state === "connected") store.report(error);
+    });
     setLive({ client, store });
     return () => {
       store.close();
       client.disconnect();
     };
   }, [url, fixed, wanted]);
-  const view = useSyncExternalStore(live?.store.subscribe ?? never, live?.store.view ?? nothing, nothing);
-  return { ...view, client: live?.client ?? null };
+  const { subscribe = never, view = nothing } = live?.store ?? {};
+  const shown = useSyncExternalStore(subscribe, view, nothing);
+  return { ...shown, client: live?.client ?? null };
 }
 
 function called(token) {

@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.js";
 import { TradingBotError } from "./errors.js";
 import { Keeper } from "./keeper.js";
 import { LatencyMeter, SteadyWall } from "./latency.js";
+import { Pulse } from "./pulse.js";
 import { selection, Subscriptions } from "./subscriptions.js";
 import { Tracker } from "./tracker.js";
 
@@ -15,7 +16,6 @@ const DEFAULTS = {
   connectTimeout: 10_000,
   autoConnect: true,
 };
-const SETTLING_MS = 1_000;
 const BLINK_MS = 2_000;
 const PASSED_ON = new Set(["heartbeat", "alert", "config_changed"]);
 
@@ -28,13 +28,21 @@ export class TradingBotWebSocketClient {
     socketAddress(url); // throws for an address that cannot be
     this.url = url;
     this._hello = {};
-    this._pingedAt = 0;
     this._counts = new Counts();
     this._emitter = new Emitter();
     this._tracker = new Tracker();
     this._subscriptions = new Subscriptions();
     this._wall = new SteadyWall();
     this._meter = new LatencyMeter({ wall: this._wall });
+    this._pulse = new Pulse({
+      meter: this._meter,
+      wall: this._wall,
+      interval: this._options.pingInterval,
+      timeout: this._options.timeout,
+      ask: (event, body, within) => this._ask(event, body, within),
+      measured: (roundTripMs) => this._measured(roundTripMs),
+      problem: (error) => this._emitter.emit("error", error),
+    });
     this._keeper = new Keeper(url, {
       options: this._options,
       WebSocket: webSocket(this._options),
@@ -129,7 +137,7 @@ export class TradingBotWebSocketClient {
   /* The time to the server and back; also measures its clock. */
   async ping() {
     await this._keeper.whenConnected(BLINK_MS);
-    return this._measure(this._options.timeout);
+    return this._pulse.measure();
   }
 
   /* One-way latency of about the last minute, over all streams and of each. */
@@ -160,11 +168,11 @@ export class TradingBotWebSocketClient {
       take: (name, data, size) => this._take(name, data, size),
       welcome: (hello, connection) => this._welcome(hello, connection),
       connected: (hello) => this._connected(hello),
-      disconnected: (reason) => this._emitter.emit("disconnected", { reason }),
+      disconnected: (reason) => this._disconnected(reason),
       reconnecting: (facts) => this._emitter.emit("reconnecting", facts),
       problem: (error) => this._emitter.emit("error", error),
-      measure: (within) => this._measure(within),
-      tick: (now) => now - this._pingedAt >= this._pingInterval() && this._pingSoon(),
+      measure: (within) => this._pulse.measure(within),
+      tick: (now) => this._pulse.tick(now),
       stepped: () => this._meter.restart(),
     };
   }
@@ -262,36 +270,18 @@ export class TradingBotWebSocketClient {
   _connected(hello) {
     this._counts.connections += 1;
     this._emitter.emit("connected", hello);
-    this._pingSoon();
+    this._pulse.soon();
   }
 
-  _pingInterval() {
-    const { pingInterval } = this._options;
-    return this._meter.clock.settled ? pingInterval : Math.min(pingInterval, SETTLING_MS);
+  _disconnected(reason) {
+    this._pulse.stop();
+    this._emitter.emit("disconnected", { reason });
   }
 
-  /* At first a few in a row: the best tells the server's clock well enough to measure by it. */
-  async _pingSoon() {
-    try {
-      do await this._measure(this._options.timeout);
-      while (!this._meter.clock.settled && this._meter.clock.estimate);
-    } catch (error) {
-      // Of a lost or silent connection others tell.
-      if (!["not_connected", "timeout"].includes(error.code)) this._emitter.emit("error", error);
-    }
-  }
-
-  async _measure(within) {
-    this._pingedAt = this._wall.now();
-    const body = { timestamp: this._pingedAt };
-    const latency = this._meter.report();
-    if (latency) body.latency = latency;
-    const { answer, sent, received } = await this._ask("ping", body, within);
-    this._meter.clock.add(sent, answer.server_received_ms, answer.server_sent_ms, received);
-    const update = this._meter.update(received - sent, this._options.latencyTarget);
+  _measured(roundTripMs) {
+    const update = this._meter.update(roundTripMs, this._options.latencyTarget);
     this._emitter.emit("latency_update", update);
     this._emitter.emit("performance_stats", this.stats());
-    return update.roundTripMs;
   }
 
   async _request(event, body, patience) {

@@ -17,9 +17,17 @@ export class ServerClock {
     this.estimate = null;
   }
 
+  get count() {
+    return this._samples.length;
+  }
+
+  get full() {
+    return this.count === SAMPLES;
+  }
+
   /* Enough samples for the best of them to be good. */
   get settled() {
-    return this._samples.length >= SAMPLES / 2;
+    return this.count >= SAMPLES / 2;
   }
 
   /* Count one ping: sent and received by our clock, the middle two by the server's. Returns its

@@ -122,7 +122,7 @@ export class Monitor {
       const { messages, gaps } = stats.streams[name];
       const cells = this._rows.get(name).children;
       const p99 = latency.streams[name]?.p99 ?? null;
-      write(cells[1], count(Math.round(rates[name] * 10) / 10));
+      write(cells[1], rates[name] < 10 ? String(Math.round(rates[name] * 10) / 10) : count(Math.round(rates[name])));
       write(cells[2], count(messages));
       write(cells[3], milliseconds(p99));
       write(cells[4], count(gaps));

@@ -10,7 +10,7 @@ export const colour = (stream) => `var(--s${Math.max(0, STREAMS.indexOf(stream))
 const whole = new Intl.NumberFormat("en-US");
 const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
-export const count = (value) => (value < 100_000 ? whole.format(value) : short.format(value));
+export const count = (value) => (value < 10_000 ? whole.format(value) : short.format(value));
 
 export function milliseconds(value) {
   if (value === null || value === undefined) return "–";
