@@ -348,3 +348,39 @@ async def test_snapshots_and_history_reach_clients_with_and_without_compression(
         assert len(answer["result"]["bars"]) == 500
         served.hub.publish(quote())
         assert (await event(socket, "stream_data"))["data"]["kind"] == "quote"
+
+
+async def read_all(socket: ClientWebSocketResponse, *, last: int) -> tuple[list[int], set[int]]:
+    """Read positions up to number `last`; return their numbers and those announced as lost."""
+    got: list[int] = []
+    lost: set[int] = set()
+    async with asyncio.timeout(20):
+        while not got or got[-1] < last:
+            name, body = orjson.loads((await socket.receive_str())[2:])
+            if name == "gap":
+                lost.update(range(body["from"], body["to"] + 1))
+            messages = {"stream_data": [body], "stream_batch": body}.get(name, [])
+            got += [message["seq"] for message in messages]
+    return got, lost
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_a_client_that_stops_reading_and_reads_again_gets_everything_or_a_gap(
+    batch: bool,
+) -> None:
+    async with serving(queue_size=800) as served, raw(served, compress=0, batch=batch) as socket:
+        await socket.send_str('420["subscribe",{"stream_types":["positions"]}]')
+        await event(socket, "ack")
+        (client,) = served.server._stats.clients
+        while served.hub.waiting(client) < 500:
+            served.hub.publish(position())
+            if served.hub.seq(Stream.POSITIONS) % 50 == 0:
+                await asyncio.sleep(0)
+        for _ in range(1000):
+            served.hub.publish(position())
+        last = served.hub.seq(Stream.POSITIONS)
+        got, lost = await read_all(socket, last=last)
+        assert got == sorted(set(got))
+        assert lost
+        assert set(got).isdisjoint(lost)
+        assert set(got) | lost == set(range(1, last + 1))
