@@ -52,4 +52,4 @@ test: install js lint types
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 clean:
-	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules build dist
+	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules apps/react/node_modules apps/react/dist build dist
