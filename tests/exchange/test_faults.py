@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -30,6 +31,7 @@ from tests.exchange.test_streams import (
 from toolkit.errors import ConfigError
 from toolkit.exchange.exchange import Exchange
 from toolkit.exchange.faults import Fault, Kind
+from toolkit.exchange.refusals import Refusal
 from toolkit.exchange.settings import ExchangeSettings
 from toolkit.exchange.source import SimulatedSource
 from toolkit.exchange.values import MINUTE
@@ -365,3 +367,26 @@ def test_two_exchanges_of_the_same_seed_live_the_same_day():
         return exchange.log.entries(), got
 
     assert day() == day()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_weather_makes_or_loses_money(seed):
+    source = SimulatedSource(["AAPL", "BTC/USD"], seed=seed, ticks_per_bar=4)
+    faults = weather("storm", seed=seed, symbols=source.symbols)
+    exchange = Exchange(source, ExchangeSettings(seed=seed, latency=2.0), faults=faults)
+    for number in range(300):
+        exchange.advance(source.start + number * MINUTE)
+        symbol, kept = (("AAPL", "day"), ("BTC/USD", "gtc"))[number % 2]
+        held = exchange.account.quantity(symbol)
+        body = {"symbol": symbol, "type": "market", "time_in_force": kept}
+        with suppress(Refusal):
+            if number % 3 and held:
+                exchange.desk.close(symbol, exchange.now)
+            else:
+                exchange.desk.submit({**body, "qty": 1, "side": "buy"}, exchange.now)
+    fills = exchange.account.executions
+    assert len(fills) > 50
+    assert exchange.account.cash == 100_000 + sum(fill.cash for fill in fills)
+    told = {entry["order"] for entry in exchange.log.entries("order.fill")}
+    filled = [order for order in exchange.book.orders.values() if order.status == "filled"]
+    assert told == {order.ticket.client_order_id for order in filled}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -219,6 +220,28 @@ async def test_a_bot_that_comes_back_finds_everything_as_it_was():
         assert made.stocks().get_stock_bars(ask).data == {}
         await made.pass_time(2)
         assert len(made.stocks().get_stock_bars(ask)["AAPL"]) == 1
+
+
+async def test_the_live_view_shows_time_money_and_what_happened():
+    from rich.console import Console
+
+    from toolkit.cli.exchange import picture
+
+    made = exchange("step")
+    async with ExchangeServer(made) as server:
+        await server.advance(made.source.start + MINUTE)
+        made.desk.submit(
+            {"symbol": "AAPL", "qty": 3, "side": "buy", "type": "market", "time_in_force": "day"},
+            made.now,
+        )
+        await server.advance(made.now + MINUTE)
+        screen = Console(record=True, width=160, file=io.StringIO())
+        screen.print(picture(server, made.log.entries()))
+
+    shown = screen.export_text()
+    assert "2026-01-05T15:02:00 at step" in shown
+    assert f"1 fills   cash {made.account.cash:,.2f} $" in shown
+    assert "order.fill" in shown
 
 
 def test_the_command_prints_what_to_paste_and_ends_at_ctrl_c(tmp_path):

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections import deque
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,14 +168,14 @@ def _write(file: IO[bytes], entry: dict[str, Any]) -> None:
 
 async def _show(server: ExchangeServer, ended: asyncio.Event) -> None:
     """Draw what happens until the end; on a screen that is no terminal, print it line by line."""
-    lines: deque[Text] = deque(maxlen=LINES)
+    entries: deque[dict[str, Any]] = deque(maxlen=LINES)
     plain = not console.screen.is_terminal
 
     def take(entry: dict[str, Any]) -> None:
         if not entry["what"].startswith(_QUIET):
-            lines.append(_line(entry))
+            entries.append(entry)
             if plain:
-                console.screen.print(lines[-1], soft_wrap=True)
+                console.screen.print(_line(entry), soft_wrap=True)
 
     server.exchange.log.listen(take)
     if plain:
@@ -182,7 +183,7 @@ async def _show(server: ExchangeServer, ended: asyncio.Event) -> None:
         return
     with Live(console=console.screen, auto_refresh=False, transient=True) as live:
         while not ended.is_set():
-            live.update(_picture(server, lines), refresh=True)
+            live.update(picture(server, entries), refresh=True)
             try:
                 await asyncio.wait_for(ended.wait(), REFRESH)
             except TimeoutError:
@@ -192,13 +193,17 @@ async def _show(server: ExchangeServer, ended: asyncio.Event) -> None:
 def _line(entry: dict[str, Any]) -> Text:
     what = entry["what"]
     facts = {k: v for k, v in entry.items() if k not in _UNSHOWN and v not in (None, 0, "*")}
-    line = Text(f"{entry['time'][5:19].replace('T', ' ')}  ", style="dim")
+    if facts.get("amount") == 1.0:  # the usual
+        del facts["amount"]
+    time = entry["time"][5:19].replace("T", " ")
+    line = Text(f"{time}  ", style="dim", no_wrap=True, overflow="ellipsis")
     line.append(f"{what:<24}", style=_COLOURS.get(what.partition(".")[0], ""))
     line.append("  ".join(f"{k} {v}" for k, v in facts.items()), style="default")
     return line
 
 
-def _picture(server: ExchangeServer, lines: deque[Text]) -> Group:
+def picture(server: ExchangeServer, entries: Iterable[dict[str, Any]]) -> Group:
+    """Return what the terminal shows: time, money, positions and the latest of what happened."""
     from toolkit.exchange.values import stamp
 
     served = server.exchange
@@ -219,4 +224,4 @@ def _picture(server: ExchangeServer, lines: deque[Text]) -> Group:
         price = f"{room.price:,}" if room else "-"
         held = f"{account.quantity(symbol):,f}"
         table.add_row(escape(symbol), held, price, str(len(served.tape.bars(symbol))))
-    return Group(head, table, *lines)
+    return Group(head, table, *(_line(entry) for entry in entries))
