@@ -15,8 +15,7 @@ import pytest
 
 from tests.streaming.fakes import FakeBot, account, position, quote
 from tests.streaming.serving import TOKENS, VIEW, Stock, settings_of, stock
-from toolkit.errors import ConfigError
-from toolkit.streaming import relay_owner
+from toolkit.errors import ConfigError, RelayError
 from toolkit.streaming import worker as worker_module
 from toolkit.streaming.owner import Owner
 from toolkit.streaming.relay_desk import Desk
@@ -99,6 +98,10 @@ def numbering(client: Stock) -> list[tuple[Any, ...]]:
         for m in client.messages
         if not m.get("snapshot")
     ]
+
+
+def problems(client: Stock) -> list[str]:
+    return [m["data"]["code"] for m in client.messages if m["data"]["kind"] == "problem"]
 
 
 async def follow(client: Stock, *streams: str) -> Any:
@@ -289,27 +292,38 @@ async def test_a_new_worker_knows_all_that_can_be_resumed():
 
 
 async def test_while_the_relay_is_away_clients_are_told_and_later_get_all(monkeypatch):
-    monkeypatch.setattr(worker_module, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(worker_module, "UNHEALTHY_SECONDS", 0.2)
-    monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.02)
-    monkeypatch.setattr(relay_owner, "PULSE_SECONDS", 0.05)
-    async with cluster() as c, stock(c.served(0)) as client, aiohttp.ClientSession() as http:
+    monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.01)
+    now, tried = [0.0], asyncio.Event()
+    async with (
+        cluster(monotonic=lambda: now[0]) as c,
+        stock(c.served(0)) as client,
+        aiohttp.ClientSession() as http,
+    ):
         await follow(client)
-        c.relay.away = True
+        await c.settled()
+        append = c.relay.append
+
+        async def broken(*_: Any, **__: Any) -> int:
+            tried.set()
+            raise RelayError("away")
+
+        c.relay.append = broken
         for n in range(50):
             c.owner.publish(account(n))
+        await tried.wait()
+        now[0] += 10
         alert = await client.first("alert")
         assert (alert["code"], alert["data"]) == ("relay_lost", {"worker": "worker 1"})
         async with http.get(f"{c.served(0).url}/healthz") as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (503, "relay_error")
         c.relay.forget()
-        c.relay.away = False
+        c.relay.append = append
         await client.until(lambda: len(client.all("alert")) == 2)
         assert client.all("alert")[1]["code"] == "relay_back"
         await client.until(lambda: sum(n[0] == "account" for n in numbering(client)) == 50)
         assert not client.all("gap")
-        problems = [m["data"]["code"] for m in client.messages if m["data"]["kind"] == "problem"]
-        assert problems == ["relay_lost", "relay_back"]
+        await client.until(lambda: len(problems(client)) == 2)
+        assert problems(client) == ["relay_lost", "relay_back"]
         async with http.get(f"{c.served(0).url}/healthz") as answer:
             assert answer.status == 200
 
