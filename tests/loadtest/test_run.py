@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ class Played:
 
     def __init__(self, kind: str, scenario: Scenario, **_: Any) -> None:
         self.kind, self.scenario = kind, scenario
+        self.server = SimpleNamespace(delivery="played")
 
     def prepare(self) -> None:
         pass
@@ -124,6 +126,7 @@ def test_a_real_run_prints_one_object_with_all_figures(command: Callable[..., tu
     assert 1_000 < found["bytes_per_connection"] < 1_000_000
     assert found["cpu_us_per_delivery"] > 0
     assert found["scenario"] == "own"
+    assert found["delivery"] == "express"
     assert {"baseline_deliveries_per_s", "machine", "trials"} <= set(found)
 
 

@@ -42,6 +42,7 @@ class Server:
         try:
             place = self.helper.call("start")
             self.door = Door(port=place["port"], token=place["token"], batch=batch)
+            self.delivery = str(place["delivery"])
             self._process = psutil.Process(self.helper.pid)
         except BaseException:
             self.helper.close()

@@ -45,9 +45,13 @@ class Ours:
         )
 
     async def start(self) -> dict[str, Any]:
-        """Listen; returns port and token."""
+        """Listen; returns port, token, and how messages get to the sockets."""
         await self._server.start()
-        return {"port": self._server.port, "token": self._server.token}
+        return {
+            "port": self._server.port,
+            "token": self._server.token,
+            "delivery": self._server.delivery_mode,
+        }
 
     async def send(self, symbol: int) -> None:
         """Publish one trade."""

@@ -14,13 +14,15 @@ from toolkit.loadtest.trial import Trial
 class SideResult:
     """One server: `best` is the trial the figures come from, None when no rate was held.
 
-    `trials` are all, in order; `fixed` ran at the scenario's fixed rate.
+    `trials` are all, in order; `fixed` ran at the scenario's fixed rate. `delivery` is how the
+    server gets messages to the sockets: ours `express` or `plain`.
     """
 
     best: Trial | None
     trials: tuple[Trial, ...] = ()
     fixed: Trial | None = None
     bytes_per_connection: int | None = None
+    delivery: str | None = None
 
     def figure(self, name: str) -> Any:
         """Return a figure of the best trial, None where there is none."""
@@ -86,6 +88,7 @@ class Result:
             "symbols": s.symbols,
             "per_client": s.per_client,
             "stream_batch": self.batch,
+            "delivery": self.ours.delivery,
             "seconds": self.seconds,
             "ratio": self.ratio,
             "ratio_of": self.ratio_of,

@@ -147,13 +147,14 @@ class _Side:
             seconds = min(FIXED_SECONDS, self._plan.seconds)
             self._fixed = self.measure(Attempt(rate, seconds), to_the_end=True)
 
-    def result(self, *, bytes_per_connection: int) -> SideResult:
+    def result(self, *, bytes_per_connection: int | None = None) -> SideResult:
         """Return what was found."""
         return SideResult(
             best=self.best,
             trials=tuple(self.trials),
             fixed=self._fixed,
             bytes_per_connection=bytes_per_connection,
+            delivery=self._bench.server.delivery,
         )
 
 
@@ -191,7 +192,8 @@ def _disturbed(plan: Plan, progress: Progress) -> Result:
         with Offenders(plan.crowd, side.bench.server.door, symbols=scenario.symbols) as offenders:
             side.best = side.measure(Attempt(rate, plan.seconds), to_the_end=True)
             deeds = offenders.deeds()
-        ours = SideResult(best=side.best, trials=(before, side.best))
+        side.trials = [before, side.best]
+        ours = side.result()
     found = _result(plan, ours=ours, baseline=None)
     return replace(found, quietly=before, crowd=plan.crowd.to_dict(), deeds=deeds, searched=False)
 

@@ -46,13 +46,13 @@ class Stock:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> dict[str, Any]:
-        """Listen; returns port and token (which it does not look at)."""
+        """Listen; returns port, token (which it does not look at) and how it delivers."""
         self._serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not self._uvicorn.started:
             if self._serving.done():
                 self._serving.result()
             await asyncio.sleep(0.001)
-        return {"port": self._listener.getsockname()[1], "token": ""}
+        return {"port": self._listener.getsockname()[1], "token": "", "delivery": "emit"}
 
     async def _subscribe(self, sid: str, body: dict[str, Any]) -> dict[str, Any]:
         for name in body.get("symbols") or self._names:

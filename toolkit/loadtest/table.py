@@ -46,7 +46,8 @@ def machine_line(result: Result) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in m["packages"].items())
     return (
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']:g} GB, {m['system']}, "
-        f"Python {m['python']}, toolkit {m['toolkit']}, {packages}"
+        f"Python {m['python']}, toolkit {m['toolkit']} ({result.ours.delivery} delivery), "
+        f"{packages}"
     )
 
 

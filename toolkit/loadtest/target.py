@@ -30,7 +30,7 @@ class Target(Protocol):
     """A server with something to publish."""
 
     async def start(self) -> dict[str, Any]:
-        """Listen; returns port and token."""
+        """Listen; returns `port`, `token` and `delivery`."""
         ...
 
     async def send(self, symbol: int) -> None:
