@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JS := toolkit/views/js
 
-.PHONY: help install demo lab test lint types js clean
+.PHONY: help install demo lab test lint types js soak bench clean
 
 help:
 	@echo "make demo   simulated exchange, bot, server and dashboard on port 9765"
 	@echo "make test   all checks and tests"
 	@echo "make lab    JupyterLab on the notebooks"
+	@echo "make soak   half an hour of kills, cuts, outages and garbage"
+	@echo "make bench  load test and benchmarks, a quarter of an hour on an idle machine"
 
 install: $(STAMP)
 
@@ -50,6 +52,19 @@ types: install
 
 test: install js lint types
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Proof that takes too long for every change.
+soak: install
+	@$(BIN)/python -m tests.soak.delivery --cycles 1000
+	@$(BIN)/python -m tests.soak.cluster --outage 10
+	@$(BIN)/python -m tests.soak.fuzz --examples 2000
+	@$(BIN)/toolkit loadtest --scenario D --minutes 10 --slow 5 --churn 5 --sleepy 5 --hostile 5
+
+bench: install
+	@$(BIN)/python -m tests.benchmarks.streaming
+	@$(BIN)/python -m tests.benchmarks.client
+	@$(BIN)/python -m tests.benchmarks.compression
+	@$(BIN)/python -m tests.benchmarks.cluster
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules apps/react/node_modules apps/react/dist build dist

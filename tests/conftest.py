@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,5 +27,7 @@ def shared_data() -> Path:
 def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's servers, keys or settings."""
     monkeypatch.setenv("TOOLKIT_STATE_DIR", str(tmp_path / "state"))
-    for name in ("TOOLKIT_TOKEN", "TOOLKIT_PORT", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    ours = ("TOOLKIT_", "APCA_", "ALPACA_", "WEBSOCKET_", "STREAMING_", "NOTIFICATION_")
+    for name in [name for name in os.environ if name.startswith(ours) or name == "MAX_CONNECTIONS"]:
+        if name != "TOOLKIT_STATE_DIR":
+            monkeypatch.delenv(name)

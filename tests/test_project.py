@@ -16,7 +16,12 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CONDA_NAMES = {"dask-core": "dask", "redis-py": "redis", "jupyter_bokeh": "jupyter-bokeh"}
+CONDA_NAMES = {
+    "dask-core": "dask",
+    "jupyter_bokeh": "jupyter-bokeh",
+    "msgpack-python": "msgpack",
+    "redis-py": "redis",
+}
 
 
 def run_python(code: str) -> str:
