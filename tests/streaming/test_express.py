@@ -144,6 +144,13 @@ async def test_nothing_is_written_after_the_close_frame() -> None:
         assert bytes(there.wire.written) == before
 
 
+async def test_the_server_stops_over_a_connection_that_closes_already() -> None:
+    async with peer() as found:
+        found.protocol.conn.send_close(1002)
+        found.protocol.shutdown()
+        assert found.wire.is_closing()
+
+
 async def test_nothing_is_written_to_a_client_that_closes() -> None:
     async with peer() as there:
         assert there.received() == []

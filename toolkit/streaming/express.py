@@ -101,6 +101,14 @@ class ExpressProtocol(WebSocketsSansIOProtocol):
         if self.connection.watcher is not None:
             self.connection.watcher.emptied()
 
+    def shutdown(self) -> None:
+        """The server stops: say goodbye, unless a goodbye is on its way already."""
+        # uvicorn fails here over a connection that websockets has begun to close by itself.
+        if self.handshake_complete and self.conn.state is not State.OPEN:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         super().connection_lost(exc)

@@ -17,6 +17,8 @@ GOODBYE_SECONDS = 0.3
 # uvicorn counts on ten ticks a second.
 TICK_SECONDS = 0.1
 
+log = logging.getLogger(__name__)
+
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn that leaves the process's signals to their owner, and ends when told to, at once."""
@@ -99,7 +101,10 @@ class WebServer:
         impatience = asyncio.get_running_loop().call_later(
             GOODBYE_SECONDS, _cut_off, self._uvicorn.server_state.connections
         )
-        await self._serving
+        try:
+            await self._serving
+        except Exception:
+            log.exception("uvicorn did not stop cleanly; its connections are cut")
         impatience.cancel()
         _cut_off(self._uvicorn.server_state.connections)
         self._uvicorn = self._serving = None
