@@ -1,7 +1,8 @@
 """Receives and checks messages in compiled code: WebSocket frames, order, loss, latency.
 
 Knows as much of JSON as the wire schema needs: objects without white space whose keys are told
-apart by length and first letter. Symbols are a letter and their index: `L042`.
+apart by length and first letter. Symbols are a letter and their index: `L042`. All in one file,
+for numba's cache does not notice changes in others.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from toolkit.loadtest.scenario import LIMIT_MS
 
 # What became due within a tick goes out together; loops wake up no finer than that.
 TICK = 0.001
-# So long a publisher that is behind may keep the loop from its sockets.
-TURN = 0.005
 # The delay of every eighth message stands for the next seven, which were less late.
 STEP = 8
 OVERDUE = LIMIT_MS / 1000.0
+# All that is due goes out in one turn of the loop, but no turn is longer than this.
+TURN = OVERDUE
 
 
 @dataclass(slots=True, kw_only=True)

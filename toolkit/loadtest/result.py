@@ -34,8 +34,9 @@ class Result:
     """One scenario on our server and on the baseline.
 
     `searched`: the rate is the highest one held, and the ratio is of deliveries a second; else
-    the rate was given, and the ratio is the baseline's p99 by ours. `quietly` is the trial
-    before the troublemakers came; `crowd` says how many of each there were, `deeds` what they did.
+    the rate was given, and the ratio is the baseline's p99 by ours. `quietly` is what was
+    measured before the troublemakers came and after they left; `crowd` says how many of each
+    there were, `deeds` what they did.
     """
 
     scenario: Scenario

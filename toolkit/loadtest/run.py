@@ -20,6 +20,8 @@ from toolkit.loadtest.trial import Sample, Trial, together
 
 # Below what any server holds, in deliveries a second.
 START_DELIVERIES = 5_000.0
+# Without troublemakers, before they come and again when they are gone.
+MOST_CALM_SECONDS = 20.0
 # With troublemakers, where the scenario has no rate of its own.
 CALM_DELIVERIES = 20_000.0
 PROBE_SECONDS = 2.0
@@ -185,17 +187,18 @@ def _alternate(plan: Plan, sides: dict[str, _Side], rate: float) -> None:
 def _disturbed(plan: Plan, progress: Progress) -> Result:
     scenario = plan.scenario
     rate = scenario.rate or scenario.fixed_rate or CALM_DELIVERIES / scenario.fan_out
+    calm = Attempt(rate, min(plan.seconds, MOST_CALM_SECONDS))
     with _Side(OURS, plan, progress) as side:
-        quiet_seconds = min(plan.seconds, 20.0)
-        before = side.measure(Attempt(rate, quiet_seconds), to_the_end=True)
+        before = side.measure(calm, to_the_end=True)
         progress.stage(f"{plan.crowd.total} troublemakers come")
         with Offenders(plan.crowd, side.bench.server.door, symbols=scenario.symbols) as offenders:
             side.best = side.measure(Attempt(rate, plan.seconds), to_the_end=True)
             deeds = offenders.deeds()
-        side.trials = [before, side.best]
-        ours = side.result()
-    found = _result(plan, ours=ours, baseline=None)
-    return replace(found, quietly=before, crowd=plan.crowd.to_dict(), deeds=deeds, searched=False)
+        after = side.measure(calm, to_the_end=True)
+        side.trials = [before, side.best, after]
+        found = _result(plan, ours=side.result(), baseline=None)
+    quietly = together([before, after])
+    return replace(found, quietly=quietly, crowd=plan.crowd.to_dict(), deeds=deeds, searched=False)
 
 
 def _reads(plan: Plan, kind: str) -> bool:
