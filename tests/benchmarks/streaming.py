@@ -40,7 +40,10 @@ def row(result: Result, name: str, side: SideResult, ratio: str) -> list[str]:
     fixed = ""
     if side.fixed is not None:
         found = fixed_figures(result.scenario, side.fixed)
-        fixed = f"{(found['delivered'] or 0) * 100:.1f} %, p99 {milliseconds(found['p99_ms'])}"
+        fixed = (
+            f"{(found['delivered'] or 0) * 100:.1f} %, p99 {milliseconds(found['p99_ms'])} ms, "
+            f"published {milliseconds(found['late_p99_ms'])} ms late"
+        )
     return [
         result.scenario.name,
         name,

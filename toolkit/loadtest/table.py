@@ -124,4 +124,7 @@ def crowd_line(result: Result) -> str:
 def _fixed(result: Result, side: SideResult) -> str:
     assert side.fixed is not None
     found = fixed_figures(result.scenario, side.fixed)
-    return f"{(found['delivered'] or 0) * 100:.1f} %, p99 {milliseconds(found['p99_ms'])} ms"
+    return (
+        f"{(found['delivered'] or 0) * 100:.1f} %, p99 {milliseconds(found['p99_ms'])} ms, "
+        f"published {milliseconds(found['late_p99_ms'])} ms late"
+    )
