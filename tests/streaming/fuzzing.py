@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ scalars = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=20),
+    st.characters(codec=None),
     st.sampled_from(["AAPL", "market_data", "e1", "\x00", "\u202e", "0" * 400]),
 )
 values = st.recursive(
@@ -258,6 +260,7 @@ def fuzz_websockets(target: Target, *, examples: int) -> None:
 def fuzz_polling(target: Target, *, examples: int) -> None:
     """Post bodies to sessions of long polling; the status says what was wrong."""
     url = f"{target.url}/socket.io/?EIO=4&transport=polling"
+    pollers: list[threading.Thread] = []
 
     with requests.Session() as http:
 
@@ -268,6 +271,9 @@ def fuzz_polling(target: Target, *, examples: int) -> None:
             mine = f"{url}&sid={sid}"
             if greeted:
                 http.post(mine, data="40" + json.dumps({"token": target.token}), timeout=5)
+                # Whoever does not read is not read from.
+                pollers.append(threading.Thread(target=poll, args=(mine,)))
+                pollers[-1].start()
             for body in posted:
                 answer = http.post(mine, data=body, timeout=5)
                 assert answer.status_code in (200, 400, 413, 429), answer.status_code
@@ -275,6 +281,15 @@ def fuzz_polling(target: Target, *, examples: int) -> None:
             http.post(mine, data=b"1", timeout=5)
 
         post()
+    for poller in pollers:
+        poller.join()
+
+
+def poll(url: str) -> None:
+    """Read what a session of long polling has to say, until it is over."""
+    with suppress(requests.RequestException):
+        while requests.get(url, timeout=10).status_code == 200:
+            pass
 
 
 def fuzz_http_bytes(target: Target, *, examples: int) -> None:

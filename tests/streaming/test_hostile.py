@@ -13,7 +13,9 @@ import pytest
 
 from tests.streaming.fakes import position
 from tests.streaming.serving import Served, Stock, serving, stock
+from toolkit.errors import WireError
 from toolkit.streaming.packet_check import frame_problem
+from toolkit.streaming.requests import parse_command
 from toolkit.streaming.wire import Stream
 
 MALFORMED = [
@@ -38,6 +40,12 @@ MALFORMED = [
     '42/admin,["x"]',
     "b4AAAA",
     "42" + "9" * 50 + '["ping"]',
+    '42["\\ud800",{}]',
+    "411-1e5",
+    "41٣",
+    '42²["ping"]',
+    '42["command",{"name":"x","args":{"\\udc00":1}}]',
+    '40{"client":"\\uDFFF"}',
     '42["ping",' + "[" * 2000 + "]" * 2000 + "]",
     '42["ping","' + "x" * 40_000 + '"]',
 ]
@@ -149,7 +157,15 @@ async def test_connecting_twice_over_one_connection_does_no_harm() -> None:
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"garbage", 400), (b"4" * 40_000, 413), (b"\xff\xfe", 400), (b"\x1e" * 20, 400)],
+    [
+        (b"garbage", 400),
+        (b"6", 400),
+        (b"2", 400),
+        (b"2probe", 400),
+        (b"4" * 40_000, 413),
+        (b"\xff\xfe", 400),
+        (b"\x1e" * 20, 400),
+    ],
 )
 async def test_garbage_over_long_polling(body: bytes, status: int) -> None:
     async with serving() as served, aiohttp.ClientSession() as http:
@@ -258,6 +274,13 @@ def assert_nothing_lost_unannounced(received: list[tuple[str, dict[str, object]]
             assert body["seq"] == expected
             expected += 1
     assert gaps > 0
+
+
+def test_half_characters_in_arguments_are_refused_before_anybody_repeats_them() -> None:
+    for args in ({"values": {"\ud800": 1}}, {"symbol": "\udfff"}, {"a": [["\ud800"]]}):
+        with pytest.raises(WireError, match="surrogate"):
+            parse_command({"name": "get_history", "args": args})
+    assert parse_command({"name": "get_history", "args": {"symbol": "\U0001f4c8"}}).args
 
 
 def test_data_may_be_nested_but_not_deep() -> None:

@@ -11,7 +11,7 @@ from toolkit.errors import ToolkitError
 from toolkit.streaming.asgi import App
 from toolkit.streaming.auth import Authenticator
 from toolkit.streaming.entrance import Entrance
-from toolkit.streaming.guard import Guard
+from toolkit.streaming.guard import Guard, release
 from toolkit.streaming.http_protocol import Door
 from toolkit.streaming.hub import Hub
 from toolkit.streaming.presence import GOODBYE_SECONDS, Presence
@@ -83,5 +83,6 @@ class Gate:
                 await self._sio.eio.disconnect(session)
         self._sio.eio.sockets.pop(session, None)
         if socket is not None:
-            # Engine.IO leaves the long poll of a session that is over hanging.
+            # Engine.IO leaves requests of a session that is over hanging.
+            release(socket)
             socket.queue.put_nowait(None)

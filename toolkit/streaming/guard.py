@@ -139,11 +139,8 @@ class Guard:
     def _release(self, session: str) -> None:
         # Handlers wait until what was sent before is taken; nobody takes this any more.
         socket = self._sessions.get(session)
-        if socket is None or not socket.upgraded:
-            return
-        while not socket.queue.empty():
-            socket.queue.get_nowait()
-            socket.queue.task_done()
+        if socket is not None and socket.upgraded:
+            release(socket)
 
     def _is_over(self, session: str) -> bool:
         # Engine.IO would go on reading from a WebSocket whose session it has closed.
@@ -177,7 +174,11 @@ class Guard:
         if problem is not None:
             await refuse_http(send, problem, 413 if len(body) > most else 400)
             return
-        flood = self._flood(_session(scope), body.count(b"\x1e") + 1)
+        session = _session(scope)
+        if self._is_over(session):
+            await refuse_http(send, WireError("this session is over; connect again"), 400)
+            return
+        flood = self._flood(session, body.count(b"\x1e") + 1)
         if flood is not None:
             await refuse_http(send, flood, 429)
             return
@@ -206,6 +207,13 @@ class Guard:
         return Allowance(
             rate=limits.messages_per_second, burst=limits.message_burst, now=self._monotonic()
         )
+
+
+def release(socket: Any) -> None:
+    """Count as taken what waits in an Engine.IO socket: nobody will take it."""
+    while not socket.queue.empty():
+        socket.queue.get_nowait()
+        socket.queue.task_done()
 
 
 def _again(event: Message, receive: Receive) -> Receive:

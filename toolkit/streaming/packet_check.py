@@ -13,10 +13,12 @@ from toolkit.errors import WireError
 MAX_PACKETS = 16
 # What we could just read, deeper in the stack Engine.IO could not.
 MAX_DEPTH = 32
-_MESSAGE = re.compile(r"4([0-3])(?:(/[^,]*),)?(\d{0,15})(.*)", re.DOTALL)
+_MESSAGE = re.compile(r"4([0-3])(?:(/[^,]*),)?([0-9]{0,15})(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[1356]|[23](probe)?")
 # python-socketio would take these for its own.
 RESERVED = frozenset({"connect", "disconnect", "*"})
+# Engine.IO ends the session for these, and waits in vain for somebody to be told.
+POLLING_REFUSES = frozenset({"2", "6"})
 CONNECT, DISCONNECT, EVENT, ACK = "0", "1", "2", "3"
 
 
@@ -36,6 +38,8 @@ def frame_problem(text: str, *, max_size: int) -> WireError | None:
         data = json.loads(body, parse_constant=_refused, parse_int=_integer) if body else None
     except (ValueError, RecursionError):
         return WireError("the message's data is not valid JSON", field="message")
+    if _has_half_characters(body, data):
+        return WireError("the data holds half of a surrogate pair", field="message")
     if _is_deep(body, data):
         return WireError(f"the data is nested deeper than {MAX_DEPTH} levels", field="message")
     return _data_problem(kind, number, data)
@@ -51,6 +55,8 @@ def body_problem(body: bytes, *, max_size: int) -> WireError | None:
         return WireError("the body is not UTF-8 text", field="message")
     if len(packets) > MAX_PACKETS:
         return WireError(f"more than {MAX_PACKETS} packets in one body", field="message")
+    if any(packet[:1] in POLLING_REFUSES for packet in packets):
+        return WireError("a ping, its probe or a noop is not posted by a client", field="message")
     problems = (frame_problem(packet, max_size=max_size) for packet in packets)
     return next((problem for problem in problems if problem), None)
 
@@ -69,6 +75,8 @@ def too_large(limit: int) -> WireError:
 
 
 def _data_problem(kind: str, number: str, data: Any) -> WireError | None:
+    if kind == DISCONNECT and (number or data is not None):
+        return WireError("a goodbye carries nothing", field="message")
     if kind == CONNECT and not (data is None or isinstance(data, dict)):
         return WireError("auth must be an object: {token, last_seen?}", field="auth")
     if kind == EVENT and not (isinstance(data, list) and data and isinstance(data[0], str)):
@@ -78,6 +86,17 @@ def _data_problem(kind: str, number: str, data: Any) -> WireError | None:
     if kind == ACK and not (isinstance(data, list) and number):
         return WireError("an ack needs a number and a list", field="ack")
     return None
+
+
+def _has_half_characters(text: str, data: Any) -> bool:
+    # Only an escape can make one; it could not be sent back in any answer.
+    if "\\ud" not in text.lower():
+        return False
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _is_deep(text: str, data: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -107,6 +108,8 @@ def parse_command(body: Any) -> Command:
         args = {}
     if not isinstance(args, Mapping):
         raise _refusal("args", args, "an object")
+    if not _is_whole(args):
+        raise _refusal("args", args, "text without half of a surrogate pair")
     if key is not None and (not isinstance(key, str) or not 0 < len(key) <= MAX_ID):
         raise _refusal("id", key, f"a string of 1 to {MAX_ID} characters")
     return Command(name=name, args=args, id=key)
@@ -141,6 +144,14 @@ def _report(value: Any) -> LatencyReport | None:
 def _is_number(value: Any, lowest: float, highest: float) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and lowest <= value <= highest
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mapping(body: Any, what: str, known: set[str]) -> Mapping[str, Any]:

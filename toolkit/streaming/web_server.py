@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 import uvicorn
 
@@ -111,7 +112,8 @@ class WebServer:
 
     def cutter(self, peer: Any) -> Callable[[], None]:
         """Return what cuts the connection that `peer` has now."""
-        found = {c for c in self.connections if getattr(c, "client", None) == peer}
+        # A weak one: this outlives the connection by far where many come and go.
+        found = WeakSet(c for c in self.connections if getattr(c, "client", None) == peer)
         return lambda: _cut_off(found)
 
 
