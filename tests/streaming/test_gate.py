@@ -373,6 +373,21 @@ async def test_a_link_signs_in_one_browser_and_the_printed_one_any(secret: Path)
             assert "used before" in await answer.text()
 
 
+@pytest.mark.parametrize(("host", "secure"), [("127.0.0.1", False), ("desk.example", True)])
+async def test_the_cookie_is_secure_where_tls_ends_in_front(host: str, secure: bool) -> None:
+    async with (
+        serving(allowed_origins=("https://desk.example",)) as served,
+        aiohttp.ClientSession() as http,
+        http.get(
+            f"{served.url}/?token={served.token}", headers={"Host": host}, allow_redirects=False
+        ) as answer,
+    ):
+        cookie = answer.headers["Set-Cookie"].lower()
+    assert ("; secure" in cookie) is secure
+    assert "; httponly" in cookie
+    assert "; samesite=strict" in cookie
+
+
 async def test_who_one_is_and_until_when(secret: Path) -> None:
     async with serving(secret_file=secret) as served:
         _, link = mint(secret, seconds=300, use=Use.LOGIN)

@@ -94,6 +94,14 @@ def test_a_server_of_this_machine_answers_to_its_own_names(host: str, answered: 
     assert OPEN.host_problem({"host": host}) is None
 
 
+@pytest.mark.parametrize(
+    ("host", "secure"),
+    [("desk.example", True), ("DESK.example:443", True), ("lab.example:8888", False), ("", False)],
+)
+def test_a_host_listed_with_https_gets_secure_cookies(host: str, secure: bool) -> None:
+    assert LOCAL.is_https({"host": host}) is secure
+
+
 @pytest.mark.parametrize("text", ["desk.example", "*", "https://", "https://a/b", "ftp://a"])
 def test_an_allowed_origin_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"write it as https://desk\.example\.com"):

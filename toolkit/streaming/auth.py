@@ -191,6 +191,10 @@ class Authenticator:
         """Tell whether the page that sent this is ours or allowed; true without an Origin."""
         return self._origins.allows(headers)
 
+    def is_https(self, headers: Mapping[str, str]) -> bool:
+        """Whether browsers see this host over https, though TLS ends in front of us."""
+        return self._origins.is_https(headers)
+
     def host_problem(self, headers: Mapping[str, str]) -> AuthError | None:
         """Return why the name under which this server was asked is refused, None if it is not."""
         return self._origins.host_problem(headers)

@@ -30,7 +30,7 @@ async def sign_in(request: Request, auth: Authenticator) -> Response:
         auth.open_session(identity),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https" or auth.is_https(request.headers),
     )
     return response
 

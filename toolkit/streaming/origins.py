@@ -44,6 +44,10 @@ class Origins:
             return origin in self._allowed
         return parse_origin(f"{scheme}://{headers.get('host', '')}") == origin
 
+    def is_https(self, headers: Mapping[str, str]) -> bool:
+        """Whether this host is listed with https: TLS ends in front of us."""
+        return parse_origin(f"https://{headers.get('host', '')}") in self._allowed
+
     def host_problem(self, headers: Mapping[str, str]) -> AuthError | None:
         """Return why this name is refused: a server of this machine answers to its own names only.
 
