@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from toolkit.bot.events import Event, ParametersChanged
+from toolkit.bot.events import BotState, Event, Health, ParametersChanged
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import Account, Bar, Evaluation, Indicators, Position, Quote
 from toolkit.errors import ConfigError
@@ -69,6 +69,19 @@ def account(equity: int = 10_000) -> Account:
         equity=Decimal(equity),
         realised_pnl=Decimal(0),
         open_positions=0,
+    )
+
+
+def health(market_time: datetime | None = None, bars: int = 0) -> Health:
+    return Health(
+        timestamp=START,
+        state=BotState.RUNNING,
+        reason="",
+        market="simulated",
+        broker="simulated",
+        symbols=("AAPL",),
+        market_time=market_time,
+        bars=bars,
     )
 
 

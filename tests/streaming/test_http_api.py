@@ -10,20 +10,10 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.streaming.fakes import START, FakeBot, evaluation, position, quote
+from tests.streaming.fakes import START, FakeBot, evaluation, health, position, quote
 from tests.streaming.serving import TRADE, TUNE, VIEW, Served, serving, stock
-from toolkit.bot.events import BotState, Health
 
-HEALTH = Health(
-    timestamp=START,
-    state=BotState.RUNNING,
-    reason="",
-    market="simulated",
-    broker="simulated",
-    symbols=("AAPL",),
-    market_time=START,
-    bars=7,
-)
+HEALTH = health(START, 7)
 
 
 @pytest.fixture

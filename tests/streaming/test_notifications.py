@@ -10,20 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.streaming.fakes import START, account, bar, position, quote
-from toolkit.bot.events import BotState, Event, Health
+from tests.streaming.fakes import account, bar, health, position, quote
+from toolkit.bot.events import BotState, Event
 from toolkit.streaming.notifications import Notifications
 
-HEALTH = Health(
-    timestamp=START,
-    state=BotState.RUNNING,
-    reason="",
-    market="simulated",
-    broker="simulated",
-    symbols=("AAPL",),
-    market_time=None,
-    bars=0,
-)
+HEALTH = health()
 
 
 @dataclass
