@@ -154,6 +154,31 @@ def test_a_new_window_begins_with_any_message():
     assert tally_of(wires)["received"] == 1
 
 
+@given(st.lists(BODIES.map(lambda one: one[0]), min_size=1, max_size=6), st.data())
+def test_a_message_that_another_client_got_too_is_read_as_if_it_were_the_first(
+    bodies: list[dict[str, Any]], data: st.DataObject
+):
+    shared, alone = make_wires([ASKED] * 3, symbols=SYMBOLS), []
+    for connection in range(3):
+        order = data.draw(st.permutations(bodies))
+        stream = b"".join(single(body) for body in order)
+        assert feed(shared, stream, connection=connection) == FINE
+        own = make_wires([ASKED], symbols=SYMBOLS)
+        assert feed(own, stream) == FINE
+        alone.append(tally_of(own))
+    assert tally_of(shared) == {name: sum(one[name] for one in alone) for name in alone[0]}
+
+
+def test_a_message_that_differs_in_one_byte_from_a_known_one_is_another_message():
+    wires = make_wires([[0], [0]], symbols=1)
+    known = single(message(1, 0))
+    for connection in (0, 1):
+        assert feed(wires, known, connection=connection) == FINE
+    assert feed(wires, known[:-1] + b"!", connection=1) == NOT_UNDERSTOOD
+    assert feed(wires, known.replace(b'"L000"', b'"L007"'), connection=0) == FINE
+    assert (tally_of(wires)["received"], tally_of(wires)["unasked"]) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [

@@ -15,7 +15,11 @@ Ints = NDArray[np.int64]
 
 # A frame that does not fit is a fault: no server here sends that much in one message.
 ROW = 256 * 1024
+# No message is that short, so a row holds at most ROW // SHORTEST of them.
+SHORTEST = 64
 RECENT = 16
+# How many messages are remembered, and the longest one that is.
+KNOWN, KNOWN_SIZE = 8192, 512
 ANY = -1
 
 FINE, DOUBTFUL, CLOSED, FRAGMENTED, TOO_LARGE, NOT_UNDERSTOOD = range(6)
@@ -35,6 +39,7 @@ TALLY = np.dtype(
         ("unasked", np.int64),
         ("other", np.int64),  # other events and packets
         ("bytes", np.int64),
+        ("pings", np.int64),  # in the buffer that was read last
         ("attention", np.int64),  # faults and pings the owner has to look at
     ]
 )
@@ -55,6 +60,9 @@ class Wires(NamedTuple):
     received: Ints
     counts: Ints  # latencies
     tally: NDArray[Any]
+    found: NDArray[np.int64]  # of each message in the buffer its symbol, seq, prev, published
+    known: NDArray[np.uint8]  # messages that were read, to know them again
+    known_fields: NDArray[np.int64]  # their size, and what was found
     clock: Ints  # seconds and nanoseconds of the wall clock
 
 
@@ -79,6 +87,9 @@ def make_wires(subscriptions: Sequence[Sequence[int]], *, symbols: int) -> Wires
         received=np.zeros(total, np.int64),
         counts=np.zeros(BUCKETS, np.int64),
         tally=np.zeros(1, TALLY),
+        found=np.zeros((ROW // SHORTEST, 4), np.int64),
+        known=np.zeros((KNOWN, KNOWN_SIZE), np.uint8),
+        known_fields=np.zeros((KNOWN, 5), np.int64),
         clock=np.zeros(2, np.int64),
     )
 
