@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from toolkit.streaming.limits import Allowance, Occupancy, TokenBucket, Verdict
+from toolkit.streaming.limits import (
+    PACE,
+    PROMPT,
+    Allowance,
+    Occupancy,
+    Penalties,
+    TokenBucket,
+    Verdict,
+)
 
 pauses = st.lists(st.floats(0, 0.5), min_size=1, max_size=200)
 
@@ -61,10 +69,76 @@ def test_a_flood_is_told_then_cut_off() -> None:
     assert "50 a second" in problem.message
 
 
+def test_a_burst_begins_at_once_and_then_takes_its_time() -> None:
+    allowance, now = Allowance(rate=50, burst=200, now=0.0), 0.0
+    for _ in range(500):
+        now += allowance.pause(now)
+    assert now == pytest.approx((500 - PROMPT) / (50 * PACE))
+    assert [allowance.pause(now + 10.0) for _ in range(PROMPT)] == [0.0] * PROMPT
+
+
+@given(st.lists(st.integers(1, 16), min_size=1, max_size=40), st.floats(1, 100))
+def test_many_messages_at_once_wait_as_long_as_one_by_one(counts: list[int], rate: float) -> None:
+    together = Allowance(rate=rate, burst=30, now=0.0)
+    apart = Allowance(rate=rate, burst=30, now=0.0)
+    for count in counts:
+        last = [apart.pause(0.0) for _ in range(count)][-1]
+        assert together.pause(0.0, count=count) == last
+
+
+def test_who_keeps_to_the_rate_never_waits() -> None:
+    allowance = Allowance(rate=50, burst=200, now=0.0)
+    assert not any(allowance.pause(number / 50) for number in range(1000))
+
+
 def test_up_to_twice_the_rate_a_client_stays() -> None:
     allowance = Allowance(rate=50, burst=20, now=0.0)
     assert Verdict.CUT not in {allowance.take(number / 99) for number in range(5000)}
     assert Verdict.CUT in {allowance.take(100 + number / 200) for number in range(5000)}
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_address_that_offends_waits_and_no_other_does() -> None:
+    time = Time()
+    penalties = Penalties(free=3, longest=2.0, monotonic=time)
+    for _ in range(3):
+        assert penalties.wait("a") == 0.0
+        penalties.offend("a")
+    assert penalties.wait("a") == pytest.approx(1.0)
+    for _ in range(1000):
+        penalties.offend("a")
+    assert penalties.wait("a") == 2.0
+    assert penalties.wait("b") == 0.0
+
+
+def test_offences_are_forgiven_one_a_second_however_many_there_were() -> None:
+    time = Time()
+    penalties = Penalties(free=3, longest=2.0, monotonic=time)
+    for _ in range(1000):
+        penalties.offend("a")
+    time.now = 3.0
+    assert penalties.wait("a") == 0.0
+    penalties.forget()
+    assert len(penalties) == 1
+    time.now = 6.0
+    penalties.forget()
+    assert len(penalties) == 0
+
+
+@given(st.lists(st.integers(0, 30), max_size=200))
+def test_only_so_many_addresses_are_remembered(addresses: list[int]) -> None:
+    penalties = Penalties(free=1, longest=2.0, monotonic=Time(), most=5)
+    for address in addresses:
+        penalties.offend(str(address))
+        assert penalties.wait(str(address)) > 0.0
+        assert len(penalties) <= 5
 
 
 class Places(RuleBasedStateMachine):

@@ -1,7 +1,7 @@
 """What misbehaving clients do: `python -m toolkit.loadtest.offences`, started by `offenders`.
 
-They live in one process of low priority: the server is what they should disturb, not the
-clients that measure it. Everything goes on until the parent goes away.
+They live in one process that runs when a processor has nothing else to do: the server is what
+they should disturb, not the clients that measure it. Everything goes on until the parent goes away.
 """
 
 from __future__ import annotations
@@ -262,9 +262,16 @@ async def run() -> None:
     writer.close()
 
 
+def _step_back() -> None:
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(NICE)
+
+
 def main() -> int:
     """Misbehave as the environment says; returns when the parent goes away."""
-    os.nice(NICE)
+    _step_back()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run())
     return 0

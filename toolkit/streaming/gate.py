@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from toolkit.streaming.entrance import Entrance
 from toolkit.streaming.guard import Guard, release
 from toolkit.streaming.http_protocol import Door
 from toolkit.streaming.hub import Hub
+from toolkit.streaming.limits import Penalties
 from toolkit.streaming.presence import GOODBYE_SECONDS, Presence
 from toolkit.streaming.settings import ServerSettings
 
@@ -35,6 +37,10 @@ class Gate:
         self._settings = settings
         self._cutter = cutter
         self._guard: Guard | None = None
+        limits = settings.limits
+        self._penalties = Penalties(
+            free=limits.offences, longest=limits.penalty, monotonic=time.monotonic
+        )
         self.door = Door(settings.limits, stall_timeout=settings.websocket.ping_timeout)
         self.presence = Presence(
             auth=auth,
@@ -46,6 +52,10 @@ class Gate:
             sweeps=(self.door.sweep, self._forget),
         )
 
+    def offend(self, address: str) -> None:
+        """Note that somebody at this address showed a wrong token."""
+        self._penalties.offend(address)
+
     def guarded(self, app: App) -> App:
         """Return the Socket.IO application with every frame checked."""
         self._guard = Guard(
@@ -54,6 +64,7 @@ class Gate:
             sessions=self._sio.eio.sockets,
             cutter=self._cutter,
             expel=self.presence.expel,
+            penalties=self._penalties,
         )
         return self._guard
 
@@ -67,6 +78,7 @@ class Gate:
         )
 
     def _forget(self) -> None:
+        self._penalties.forget()
         if self._guard is not None:
             self._guard.forget()
 

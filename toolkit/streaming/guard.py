@@ -7,6 +7,7 @@ A client that does not take a frame within `ping_timeout` seconds, or floods, is
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ from toolkit.streaming.asgi import (
     refuse_http,
     refuse_websocket,
 )
-from toolkit.streaming.limits import Allowance, Occupancy, Verdict
+from toolkit.streaming.limits import Allowance, Occupancy, Penalties, Verdict
 from toolkit.streaming.packet_check import ack_number, body_problem, frame_problem
 from toolkit.streaming.peer import Peer
 from toolkit.streaming.settings import ServerSettings
@@ -33,13 +34,16 @@ from toolkit.streaming.settings import ServerSettings
 # Connections that are no clients yet, besides the clients.
 SPARE = 100
 RETRY_SECONDS = 5.0
+# Close codes of a WebSocket whose peer broke the protocol: its frames, its text, its size.
+OFFENSIVE = frozenset({1002, 1007, 1009})
 
 
 class Guard:
     """ASGI middleware around the Socket.IO application.
 
     `cutter` gives for a peer's address what cuts its connection as it is now; `sessions` are
-    Engine.IO's sockets, by name; `expel` ends one of them with a reason.
+    Engine.IO's sockets, by name; `expel` ends one of them with a reason. Addresses that offend
+    wait as `penalties` says.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Guard:
         sessions: Mapping[str, Any],
         cutter: Callable[[Any], Callable[[], None]],
         expel: Callable[[str, ToolkitError], None],
+        penalties: Penalties,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
@@ -61,6 +66,7 @@ class Guard:
         self._most = settings.limits.max_connections + SPARE
         per_address = settings.limits.max_connections_per_address + SPARE
         self._places = Occupancy(total=self._most, per_key=per_address)
+        self._penalties = penalties
         self._peers: dict[str, Peer] = {}
         self._allowances: dict[str, Allowance] = {}
 
@@ -104,34 +110,41 @@ class Guard:
         if peer.session:
             self._peers.setdefault(peer.session, peer)
         try:
-            await self._app(scope, self._checked(peer, receive), peer.send)
+            await asyncio.sleep(self._penalties.wait(address))
+            await self._app(scope, self._checked(peer, receive, address), peer.send)
         finally:
             self._places.leave(address)
             if self._peers.get(peer.session) is peer:
                 del self._peers[peer.session]
             peer.closed()
 
-    def _checked(self, peer: Peer, receive: Receive) -> Receive:
+    def _checked(self, peer: Peer, receive: Receive, address: str) -> Receive:
         allowance = self._allowance()
 
         async def checked() -> Message:
             while True:
                 event = await receive()
                 if event["type"] != "websocket.receive":
+                    if event.get("code") in OFFENSIVE:
+                        self._penalties.offend(address)
                     return event
                 if peer.gone or self._is_over(peer.session):
                     return await peer.close(POLICY)
                 text = event.get("text")
                 if text is None and not self._settings.websocket.binary:
                     return await peer.close(UNSUPPORTED)
+                if pause := allowance.pause(self._monotonic()):
+                    await asyncio.sleep(pause)
                 now = self._monotonic()
                 verdict = allowance.take(now)
                 if verdict is Verdict.CUT:
+                    self._penalties.offend(address)
                     return await peer.close(POLICY)
                 refused = verdict is Verdict.REFUSED
                 problem = allowance.problem(now) if refused else self._problem(text)
                 if problem is None:
                     return event
+                self._penalties.offend(address)
                 await peer.answer(problem, ack=ack_number(text) if text and refused else None)
 
         return checked
@@ -155,6 +168,8 @@ class Guard:
         return frame_problem(text, max_size=self._settings.websocket.max_http_buffer_size)
 
     async def _get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _session(scope):
+            await asyncio.sleep(self._penalties.wait(address_of(scope)))
         event = await receive()
         # Engine.IO meets a peer that has gone already, and half an upgrade, with a traceback.
         if event["type"] != "http.disconnect":
@@ -172,14 +187,16 @@ class Guard:
             more = event.get("more_body", False)
         problem = body_problem(body, max_size=most)
         if problem is not None:
+            self._penalties.offend(address_of(scope))
             await refuse_http(send, problem, 413 if len(body) > most else 400)
             return
         session = _session(scope)
         if self._is_over(session):
             await refuse_http(send, WireError("this session is over; connect again"), 400)
             return
-        flood = self._flood(session, body.count(b"\x1e") + 1)
+        flood = await self._flood(session, body.count(b"\x1e") + 1)
         if flood is not None:
+            self._penalties.offend(address_of(scope))
             await refuse_http(send, flood, 429)
             return
         scope["headers"] = [
@@ -189,10 +206,12 @@ class Guard:
         whole = {"type": "http.request", "body": body, "more_body": False}
         await self._app(scope, _again(whole, receive), send)
 
-    def _flood(self, session: str, packets: int) -> WireError | None:
+    async def _flood(self, session: str, packets: int) -> WireError | None:
         if session not in self._sessions:
             return None
         allowance = self._allowances.setdefault(session, self._allowance())
+        if pause := allowance.pause(self._monotonic(), count=packets):
+            await asyncio.sleep(pause)
         now = self._monotonic()
         verdicts = {allowance.take(now) for _ in range(packets)}
         if verdicts == {Verdict.TAKEN}:

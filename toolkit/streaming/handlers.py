@@ -35,7 +35,8 @@ class SocketHandlers:
     """Connects clients to hub, bot and commands; `register` hangs it into a Socket.IO server.
 
     Handlers of one client run one after the other, and not before the client has taken what it
-    was sent: whoever does not read is not read from.
+    was sent: whoever does not read is not read from. `offend` is told the address of whoever
+    shows a wrong token.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SocketHandlers:
         bot: BotPort,
         auth: Authenticator,
         presence: Presence,
+        offend: Callable[[str], None],
         delivery: Delivery,
         commands: Commands,
         stats: ServiceStats,
@@ -58,6 +60,7 @@ class SocketHandlers:
         self._bot = bot
         self._auth = auth
         self._presence = presence
+        self._offend = offend
         self._delivery = delivery
         self._commands = commands
         self._stats = stats
@@ -116,11 +119,11 @@ class SocketHandlers:
 
     def _connect(self, sid: str, transport_id: str, environ: Mapping[str, Any], auth: Any) -> None:
         auth = auth or {}
+        address = address_of(environ.get("asgi.scope", {}))
         try:
-            identity = self._identify(environ, auth.get("token"))
+            identity = self._identify(environ, address, auth.get("token"))
             last_seen = auth.get("last_seen")
             missed = parse_last_seen(last_seen) if last_seen is not None else None
-            address = address_of(environ.get("asgi.scope", {}))
             self._presence.enter(sid, identity=identity, address=address, session=transport_id)
         except ToolkitError as error:
             raise socketio.exceptions.ConnectionRefusedError(
@@ -139,12 +142,16 @@ class SocketHandlers:
         if missed:
             self._hub.resume(sid, missed.epoch, missed.seq)
 
-    def _identify(self, environ: Mapping[str, Any], token: Any) -> Identity:
+    def _identify(self, environ: Mapping[str, Any], address: str, token: Any) -> Identity:
         headers = {
             "authorization": environ.get("HTTP_AUTHORIZATION", ""),
             "cookie": environ.get("HTTP_COOKIE", ""),
         }
-        return self._auth.identify(headers, token)
+        try:
+            return self._auth.identify(headers, token)
+        except ToolkitError:
+            self._offend(address)
+            raise
 
     async def _disconnect(self, sid: str, _reason: Any = None) -> None:
         self._presence.leave(sid)

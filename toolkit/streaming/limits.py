@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 
 from toolkit.errors import WireError
+
+# Messages of a client that are read at once, and how many times its rate the others are.
+PROMPT, PACE = 20, 3.0
 
 
 class Verdict(Enum):
@@ -31,6 +36,16 @@ class TokenBucket:
         self._level -= 1.0
         return True
 
+    def owe(self, now: float, *, most: float = math.inf) -> None:
+        """Take one, also where there is none yet; the debt stays below `most`."""
+        self._fill(now)
+        self._level = max(self._level - 1.0, -most)
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing was taken that has not come back."""
+        self._fill(now)
+        return self._level >= self._burst
+
     def wait(self, now: float) -> float:
         """Return after how many seconds there will be one."""
         self._fill(now)
@@ -47,11 +62,13 @@ class Allowance:
     """The messages of one client: over the rate they are refused, and who goes on is cut off.
 
     Refusals have a bucket of their own of the same size: up to twice the rate a client is told
-    and stays, beyond that it goes.
+    and stays, beyond that it goes. All but the first few of a burst are read at PACE times the
+    rate at most, so that a flood takes its time, and not that of the others.
     """
 
     def __init__(self, *, rate: float, burst: int, now: float) -> None:
         self._rate, self._burst_size = rate, burst
+        self._prompt = TokenBucket(rate=PACE * rate, burst=min(PROMPT, burst), now=now)
         self._messages = TokenBucket(rate=rate, burst=burst, now=now)
         self._refusals = TokenBucket(rate=rate, burst=burst, now=now)
 
@@ -60,6 +77,14 @@ class Allowance:
         if self._messages.take(now):
             return Verdict.TAKEN
         return Verdict.REFUSED if self._refusals.take(now) else Verdict.CUT
+
+    def pause(self, now: float, *, count: int = 1) -> float:
+        """Return for how many seconds to leave `count` messages alone before looking at them."""
+        pause = 0.0
+        for _ in range(count):
+            pause = self._prompt.wait(now)
+            self._prompt.owe(now)
+        return pause
 
     def problem(self, now: float) -> WireError:
         """Return what a refused client is told: the limit, and when to try again."""
@@ -101,3 +126,43 @@ class Occupancy:
         else:
             self._taken[key] -= 1
             self._total -= 1
+
+
+class Penalties:
+    """Addresses that offend: malformed messages, floods, wrong tokens. They wait to come in.
+
+    `free` offences at once cost nothing, and one is forgiven every second. Beyond that each new
+    connection from the address waits, `longest` seconds at most. At most `most` are remembered.
+    """
+
+    def __init__(
+        self, *, free: int, longest: float, monotonic: Callable[[], float], most: int = 10_000
+    ) -> None:
+        self._free, self._longest, self._most = free, longest, most
+        self._monotonic = monotonic
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def offend(self, address: str) -> None:
+        """Count one offence."""
+        now = self._monotonic()
+        bucket = self._buckets.pop(address, None)
+        if bucket is None:
+            bucket = TokenBucket(rate=1.0, burst=self._free, now=now)
+        bucket.owe(now, most=self._longest)
+        self._buckets[address] = bucket
+        if len(self._buckets) > self._most:
+            del self._buckets[next(iter(self._buckets))]
+
+    def wait(self, address: str) -> float:
+        """Return for how many seconds a new connection of the address has to wait."""
+        bucket = self._buckets.get(address)
+        return min(bucket.wait(self._monotonic()), self._longest) if bucket else 0.0
+
+    def forget(self) -> None:
+        """Forget the addresses whose offences are all forgiven."""
+        now = self._monotonic()
+        for address in [a for a, bucket in self._buckets.items() if bucket.is_full(now)]:
+            del self._buckets[address]

@@ -47,6 +47,7 @@ class Peer:
         try:
             async with asyncio.timeout(self._stall_timeout):
                 await self._send(message)
+            await asyncio.sleep(0)  # one step of a conversation a turn: others have waited
         except TimeoutError:
             self._lose()
             self._cut()

@@ -223,6 +223,7 @@ class StreamingServer:
             bot=self._bot,
             auth=self._auth,
             presence=self._gate.presence,
+            offend=self._gate.offend,
             delivery=self._delivery,
             commands=self._commands,
             stats=self._stats,

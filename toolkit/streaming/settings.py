@@ -49,21 +49,29 @@ class Limits:
     `messages_per_second` is the steady rate of one client, of which `message_burst` may come at
     once. `max_symbols` counts the symbols of all subscriptions of one client. Within
     `handshake_timeout` seconds a new connection must have shown its token; a connection that
-    asks nothing and wants no stream is closed after `idle_timeout` seconds.
+    asks nothing and wants no stream is closed after `idle_timeout` seconds. An address that sent
+    more than `offences` malformed messages, floods or wrong tokens (one a second is forgiven) waits
+    up to `penalty` seconds for each new connection; 0 lets everybody in at once.
     """
 
     max_connections: int = 1_000
     max_connections_per_address: int = 1_000
-    messages_per_second: float = 50.0
-    message_burst: int = 200
+    messages_per_second: float = 20.0
+    message_burst: int = 100
     max_symbols: int = 1_000
     handshake_timeout: float = 10.0
     idle_timeout: float = 600.0
+    offences: int = 20
+    penalty: float = 3.0
 
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_connections_per_address", "message_burst"):
             _check_count(self, name, least=1)
-        _check_count(self, "max_symbols", least=1)
+        for name in ("max_symbols", "offences"):
+            _check_count(self, name, least=1)
+        _check(
+            "penalty", self.penalty, _is_number(self.penalty) and 0 <= self.penalty <= 60, "0 to 60"
+        )
         for name in ("messages_per_second", "handshake_timeout", "idle_timeout"):
             _check_number(self, name, above=0)
 
