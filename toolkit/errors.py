@@ -3,6 +3,7 @@
 ToolkitError
 ├── ConfigError            a setting, parameter or argument is wrong
 ├── DataError              market data is malformed, missing or contradictory
+│   └── FeedRefused        the source does not let us in: keys, subscription, one connection
 ├── BrokerError
 │   ├── OrderRejected      the broker (or a rule of ours) refused an order
 │   ├── NotConnected       there is no connection to send it over
@@ -45,6 +46,12 @@ class DataError(ToolkitError):
     """Market data is malformed, missing or contradictory."""
 
     code = "data_error"
+
+
+class FeedRefused(DataError):
+    """The source of market data does not let us in."""
+
+    code = "feed_refused"
 
 
 class BrokerError(ToolkitError):

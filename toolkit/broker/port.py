@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from toolkit.core.types import Bar, Order, OrderRequest, OrderUpdate, Position
+from toolkit.core.gates import Gate
+from toolkit.core.types import (
+    Bar,
+    Order,
+    OrderRequest,
+    OrderUpdate,
+    Position,
+    Quote,
+    Trade,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What earlier runs did: every Order and Fill, oldest first, and the requests still open."""
+
+    updates: Sequence[OrderUpdate] = ()
+    pending: Sequence[OrderRequest] = ()
 
 
 class Broker(Protocol):
@@ -16,12 +34,24 @@ class Broker(Protocol):
         """Shown to the user: `simulated`, `alpaca:paper`, `alpaca:live`."""
         ...
 
+    async def recover(self) -> Recovery:
+        """Return what was written down before; asked once, before `start`."""
+        ...
+
     async def start(self, on_update: Callable[[OrderUpdate], None]) -> None:
         """Connect; from now on every Order change and Fill is handed to `on_update`."""
         ...
 
     def on_bar(self, bar: Bar) -> None:
         """See a final bar before the strategy does; only a simulated exchange acts on it."""
+        ...
+
+    def on_tick(self, tick: Quote | Trade) -> None:
+        """See a price between bars; whoever keeps exits himself acts on it."""
+        ...
+
+    def health(self) -> Mapping[Gate, str]:
+        """Return why no entries may be made now, by gate; empty when they may."""
         ...
 
     async def submit(self, request: OrderRequest) -> Order:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from toolkit.broker.port import Recovery
 from toolkit.core.costs import Costs
+from toolkit.core.gates import Gate
 from toolkit.core.matching import MatchingBook
-from toolkit.core.types import Bar, Order, OrderRequest, OrderUpdate, Position
+from toolkit.core.types import Bar, Order, OrderRequest, OrderUpdate, Position, Quote, Trade
 from toolkit.errors import NotConnected
 
 
@@ -22,6 +24,10 @@ class SimulatedBroker:
         """Shown to the user."""
         return "simulated"
 
+    async def recover(self) -> Recovery:
+        """It forgets everything when it ends."""
+        return Recovery()
+
     async def start(self, on_update: Callable[[OrderUpdate], None]) -> None:
         """Report every change to `on_update` from now on."""
         self._on_update = on_update
@@ -30,6 +36,13 @@ class SimulatedBroker:
         """Fill what waits for this bar and run the protective exits through it."""
         for update in self._book.on_bar(bar):
             self._report(update)
+
+    def on_tick(self, tick: Quote | Trade) -> None:
+        """It acts on final bars only (docs/decisions/0001-execution.md)."""
+
+    def health(self) -> Mapping[Gate, str]:
+        """It cannot fail."""
+        return {}
 
     async def submit(self, request: OrderRequest) -> Order:
         """Accept an order for the symbol's next bar; raises OrderRejected or NotConnected."""

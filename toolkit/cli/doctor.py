@@ -144,7 +144,7 @@ def _alpaca(settings: Settings) -> list[Check]:
     if not (settings.alpaca_key_id and settings.alpaca_secret_key):
         mend = "not needed for simulation; else set APCA_API_KEY_ID and APCA_API_SECRET_KEY"
         return [Check(name="alpaca", ok=False, found="no keys", mend=mend, needed=False)]
-    from toolkit.broker.alpaca_account import check_account
+    from toolkit.alpaca.account_check import check_account
     from toolkit.errors import BrokerError
 
     try:

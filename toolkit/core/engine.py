@@ -71,7 +71,7 @@ class Engine:
         self._name = name
         self._parameters = parameters
         self._states = {s: _SymbolState(Strategy(parameters)) for s in symbols}
-        self._orders_made = 0
+        self._used_ids: deque[str] = deque(maxlen=MEMORY)
         self.portfolio = Portfolio(capital)
         self.gate = ""
 
@@ -229,10 +229,24 @@ class Engine:
             )
         return self._states[symbol]
 
+    def remember(self, client_order_id: str) -> None:
+        """Use this id no more: an earlier run of the bot has."""
+        self._used_ids.append(client_order_id)
+
+    def adopt(self, request: OrderRequest) -> None:
+        """Wait for an order that an earlier run of the bot has sent; raises DataError."""
+        self._state(request.symbol).pending = request
+
     def _order_id(self, symbol: str, timestamp: datetime, side: Side) -> str:
-        self._orders_made += 1
+        # The same decision has the same id, also after a restart: strategy, symbol, bar, side,
+        # attempt. Alpaca takes 48 characters.
         moment = f"{timestamp:%Y%m%dT%H%M%S}"
-        return f"{self._name}-{symbol.replace('/', '')}-{moment}-{side.value[0]}{self._orders_made}"
+        stem = f"{self._name}-{symbol.replace('/', '')}-{moment}-{side.value[0]}"
+        attempt = 1
+        while f"{stem}{attempt}" in self._used_ids:
+            attempt += 1
+        self._used_ids.append(f"{stem}{attempt}")
+        return f"{stem}{attempt}"
 
 
 def _signal(evaluation: Evaluation, kind: SignalKind, reason: str, refusal: str) -> Signal:
@@ -244,4 +258,7 @@ def _signal(evaluation: Evaluation, kind: SignalKind, reason: str, refusal: str)
         reason=reason,
         refusal=refusal,
         indicators=evaluation.indicators,
+        feed=evaluation.bar.feed,
+        adjustment=evaluation.bar.adjustment,
+        revision=evaluation.bar.revision,
     )

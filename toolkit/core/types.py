@@ -33,19 +33,52 @@ class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(StrEnum):
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+    OPG = "opg"
+    CLS = "cls"
+
+
+class OrderClass(StrEnum):
+    SIMPLE = "simple"
+    BRACKET = "bracket"
+    OCO = "oco"
+    OTO = "oto"
 
 
 class OrderStatus(StrEnum):
+    """`pending`: written down, no answer yet; `unknown`: it left, and its outcome is not known."""
+
+    PENDING = "pending"
+    UNKNOWN = "unknown"
     ACCEPTED = "accepted"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELED = "canceled"
     REJECTED = "rejected"
+    EXPIRED = "expired"
 
     @property
     def is_open(self) -> bool:
         """Whether fills may still come."""
-        return self in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
+        return self in _OPEN
+
+
+_OPEN = frozenset(
+    {
+        OrderStatus.PENDING,
+        OrderStatus.UNKNOWN,
+        OrderStatus.ACCEPTED,
+        OrderStatus.PARTIALLY_FILLED,
+    }
+)
 
 
 class SignalKind(StrEnum):
@@ -62,11 +95,17 @@ class Reason(StrEnum):
     TRAILING_STOP = "trailing_stop"
     TAKE_PROFIT = "take_profit"
     FLATTEN = "flatten"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One candle; `timestamp` is its open, `final` is False while it is forming."""
+    """One candle; `timestamp` is its open, `final` is False while it is forming.
+
+    `feed` says who printed it (`iex`, `sip`, `crypto`, `simulated`; empty: not known),
+    `adjustment` what was done to its prices, `revision` how often it was corrected since it was
+    first final.
+    """
 
     symbol: str
     timestamp: datetime
@@ -76,6 +115,9 @@ class Bar:
     close: float
     volume: float = 0.0
     final: bool = True
+    feed: str = ""
+    adjustment: str = "raw"
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +196,9 @@ class Signal:
     reason: str
     refusal: str
     indicators: Indicators
+    feed: str = ""
+    adjustment: str = "raw"
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +217,12 @@ class ExitPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """What we ask of a broker. `exits` are set the moment the entry fills."""
+    """What we ask of a broker. `exits` are kept from the moment the entry fills.
+
+    `notional` (dollars) replaces a `quantity` of 0. `time_in_force` None leaves it to the broker.
+    `take_profit_price` and `stop_loss_price` are the legs of BRACKET, OCO and OTO orders;
+    `trail_percent` or `trail_price` belong to trailing stops.
+    """
 
     client_order_id: str
     symbol: str
@@ -184,6 +234,15 @@ class OrderRequest:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     exits: ExitPlan | None = None
+    notional: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    order_class: OrderClass = OrderClass.SIMPLE
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    stop_loss_limit_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    trail_price: Decimal | None = None
+    extended_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from toolkit.market.builder import BarBuilder
 from toolkit.market.feed import Step, Tick, bar_steps, play, tick_steps
 from toolkit.market.gaps import GapDetector
 from toolkit.market.pace import Clock, Pace, Pacer, Sleep
+from toolkit.market.port import FeedHealth
 from toolkit.market.tables import MarketTable, iter_events
 
 
@@ -76,6 +77,10 @@ class ReplayMarket:
         async with aclosing(play(self._steps(), pacer=self._pacer)) as events:
             async for event in events:
                 yield event
+
+    def health(self) -> FeedHealth:
+        """It cannot fail."""
+        return FeedHealth()
 
     async def stop(self) -> None:
         """End `events()`, also in the middle of a wait. Calling it twice is harmless."""

@@ -17,6 +17,7 @@ from toolkit.market.builder import BarBuilder
 from toolkit.market.feed import play, tick_steps
 from toolkit.market.gaps import GapDetector
 from toolkit.market.pace import Clock, Pace, Pacer, Sleep
+from toolkit.market.port import FeedHealth
 from toolkit.market.prints import BarArrays, bars_from
 from toolkit.market.simulation import TICKS_PER_BAR, Simulation
 
@@ -85,6 +86,10 @@ class SimulatedMarket:
         async with aclosing(play(steps, pacer=self._pacer)) as events:
             async for event in events:
                 yield event
+
+    def health(self) -> FeedHealth:
+        """It cannot fail."""
+        return FeedHealth()
 
     async def stop(self) -> None:
         """End `events()`, also in the middle of a wait. Calling it twice is harmless."""

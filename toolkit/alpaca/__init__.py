@@ -1,0 +1,1 @@
+"""Alpaca behind our own words: the only room that imports alpaca-py."""
