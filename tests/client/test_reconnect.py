@@ -116,8 +116,7 @@ async def test_giving_up_is_said_and_ends_iterators() -> None:
         heard = await client_context.__aenter__()
         messages = heard.client.stream("positions")
         waiting = asyncio.ensure_future(anext(messages))
-        await heard.until(lambda: served.server._stats.clients)
-        await heard.client.ping()
+        await heard.until(lambda: heard.client.subscriptions.covers("positions", None))
     with pytest.raises(NotConnected, match="gave up after 2 attempts"):
         await asyncio.wait_for(waiting, 10)
     assert heard.client.state == "disconnected"

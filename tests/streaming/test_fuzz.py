@@ -31,6 +31,7 @@ from toolkit.streaming.wire import Role
 GENEROUS = {
     "messages_per_second": 10_000.0,
     "message_burst": 10_000,
+    "penalty": 0.0,
     "handshake_timeout": 1.0,
     "ping_interval": 0.3,
 }
