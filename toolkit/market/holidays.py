@@ -1,6 +1,6 @@
 """Days on which the New York Stock Exchange stays closed or closes early, by today's rules.
 
-Unscheduled closures (storms, days of mourning) are not known: they show up as gaps.
+Unscheduled closures are known from 2005 on; one that is news to us shows up as a gap.
 """
 
 from __future__ import annotations
@@ -12,11 +12,20 @@ MONDAY, THURSDAY = 0, 3
 SATURDAY, SUNDAY = 5, 6
 _DAY = timedelta(days=1)
 _FIRST_JUNETEENTH = 2022
+_UNSCHEDULED = frozenset(
+    {
+        date(2007, 1, 2),  # mourning for President Ford
+        date(2012, 10, 29),  # Hurricane Sandy
+        date(2012, 10, 30),
+        date(2018, 12, 5),  # mourning for President Bush
+        date(2025, 1, 9),  # mourning for President Carter
+    }
+)
 
 
 def is_holiday(day: date) -> bool:
     """Whether a weekday has no session at all."""
-    return day in _holidays(day.year)
+    return day in _UNSCHEDULED or day in _holidays(day.year)
 
 
 def closes_early(day: date) -> bool:
