@@ -43,7 +43,7 @@ from toolkit.core.engine import Engine
 from toolkit.market.pace import Pace
 from toolkit.market.simulated import SimulatedMarket
 from toolkit.runtime import wait_until
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import ServerSettings, StreamingServer, utc_now
 from toolkit.streaming.wire import DEFAULT_PORT
 

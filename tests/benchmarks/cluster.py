@@ -24,13 +24,13 @@ from tests.streaming.fakes import START
 from tests.streaming.redis_server import redis_server
 from toolkit.core.types import Trade
 from toolkit.runtime import new_event_loop
-from toolkit.streaming.frames import Frame
-from toolkit.streaming.hub import Hub
-from toolkit.streaming.relay_owner import Publisher
-from toolkit.streaming.relay_redis import RedisRelay
-from toolkit.streaming.relay_worker import Follower
-from toolkit.streaming.sequencer import Sequencer
-from toolkit.streaming.state import State
+from toolkit.streaming.hub.frames import Frame
+from toolkit.streaming.hub.hub import Hub
+from toolkit.streaming.hub.sequencer import Sequencer
+from toolkit.streaming.relay.follower import Follower
+from toolkit.streaming.relay.publisher import Publisher
+from toolkit.streaming.relay.redis_streams import RedisRelay
+from toolkit.streaming.relay.state import State
 
 RATES = (100, 1_000, 5_000, 20_000, 0)
 SYMBOLS = tuple(f"S{number:02}" for number in range(100))

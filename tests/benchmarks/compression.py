@@ -21,9 +21,9 @@ import orjson
 
 from tests.streaming.fakes import START
 from toolkit.core.types import Bar, Evaluation, Indicators, Trade
-from toolkit.streaming.frames import Frame
-from toolkit.streaming.packing import LEVEL, WINDOW_BITS, deflated, pack, text_message
-from toolkit.streaming.sequencer import Sequencer
+from toolkit.streaming.hub.frames import Frame
+from toolkit.streaming.hub.sequencer import Sequencer
+from toolkit.streaming.sockets.packing import LEVEL, WINDOW_BITS, deflated, pack, text_message
 from toolkit.streaming.wire import payload
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "SPY", "TSLA")

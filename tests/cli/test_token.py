@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from toolkit.cli.main import app
 from toolkit.config import Settings
 from toolkit.errors import AuthError, ConfigError
-from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.access.auth import Authenticator
 
 NEW = ("new", "--role", "tune", "--name", "anna")
 

@@ -12,9 +12,9 @@ from tests.streaming.fakes import position
 from tests.streaming.serving import serving
 from toolkit.client import StreamClient
 from toolkit.errors import AuthError
-from toolkit.streaming import keys
-from toolkit.streaming.revocation import Revocations, revoked_file
-from toolkit.streaming.tokens import Claims, Use, new_claims, sign
+from toolkit.streaming.access import keys
+from toolkit.streaming.access.revocation import Revocations, revoked_file
+from toolkit.streaming.access.tokens import Claims, Use, new_claims, sign
 from toolkit.streaming.wire import Role
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from toolkit.errors import ToolkitError
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
 from toolkit.streaming.settings import ServerSettings, WebSocketConfig
 from toolkit.streaming.wire import LOSSLESS, Payload, Stream

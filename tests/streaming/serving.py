@@ -11,7 +11,7 @@ from typing import Any
 import socketio
 
 from tests.streaming.fakes import FakeBot
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
 from toolkit.streaming.settings import Limits, ServerSettings, WebSocketConfig
 from toolkit.streaming.wire import Role

@@ -18,8 +18,8 @@ from tests.streaming.serving import TOKENS, VIEW, Stock, settings_of, stock
 from toolkit.errors import ConfigError, RelayError
 from toolkit.streaming import worker as worker_module
 from toolkit.streaming.owner import Owner
-from toolkit.streaming.relay_desk import Desk
-from toolkit.streaming.relay_memory import MemoryRelay
+from toolkit.streaming.relay.desk import Desk
+from toolkit.streaming.relay.memory import MemoryRelay
 from toolkit.streaming.server import utc_now
 from toolkit.streaming.worker import Worker
 
@@ -187,7 +187,7 @@ async def test_commands_reach_the_bot_from_every_worker_and_run_once():
 
 
 async def test_a_lost_answer_is_asked_for_again_and_the_command_runs_once(monkeypatch):
-    monkeypatch.setattr("toolkit.streaming.relay_desk.ASK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("toolkit.streaming.relay.desk.ASK_AGAIN_SECONDS", 0.05)
     async with cluster(workers=1) as c, stock(c.served(0)) as client:
         send, lost = c.relay.send, []
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.streaming.fakes import FakeBot, position, quote
+from tests.streaming.gate.test_hostile import sleeping
 from tests.streaming.serving import Served, serving, settings_of, stock
-from tests.streaming.test_hostile import sleeping
 from toolkit.errors import ConfigError
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
 from toolkit.streaming.settings import ServerSettings
 

@@ -15,15 +15,15 @@ from rich.table import Table
 from toolkit.cli import console
 from toolkit.config import Settings
 from toolkit.errors import ConfigError
-from toolkit.streaming.keys import KeyRing, rotate
-from toolkit.streaming.revocation import (
+from toolkit.streaming.access.keys import KeyRing, rotate
+from toolkit.streaming.access.revocation import (
     SESSION_SECONDS,
     Issued,
     Revocations,
     issued_file,
     revoked_file,
 )
-from toolkit.streaming.tokens import MAX_NAME, Claims, Use, new_claims, shown, sign
+from toolkit.streaming.access.tokens import MAX_NAME, Claims, Use, new_claims, shown, sign
 from toolkit.streaming.wire import DEFAULT_PORT, Role
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from toolkit.bot.events import Event
 from toolkit.core.types import Trade
 from toolkit.errors import ConfigError
 from toolkit.loadtest.scenario import symbol_name
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer, utc_now
 from toolkit.streaming.settings import Limits, ServerSettings
 

@@ -25,7 +25,7 @@ from toolkit.session.child import serve
 from toolkit.session.options import LaunchOptions, checked_options
 from toolkit.session.service import Service
 from toolkit.streaming.asgi import Message, Receive, Scope, Send
-from toolkit.streaming.controls import StreamingControls
+from toolkit.streaming.control.controls import StreamingControls
 from toolkit.streaming.settings import WebSocketConfig
 
 

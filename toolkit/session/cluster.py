@@ -22,10 +22,10 @@ from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import ServerRecord, link_to, log_file
 from toolkit.session.worker import WorkerTask
 from toolkit.session.workers import Job, Workers
-from toolkit.streaming.auth import Authenticator
+from toolkit.streaming.access.auth import Authenticator
 from toolkit.streaming.listener import SPREADS, bind, reserve
 from toolkit.streaming.owner import Owner
-from toolkit.streaming.relay_redis import RedisRelay
+from toolkit.streaming.relay.redis_streams import RedisRelay
 
 MOST_WORKERS = 64
 CLEAR_SECONDS = 0.3

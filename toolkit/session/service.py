@@ -18,7 +18,7 @@ from toolkit.session.build import build_bot
 from toolkit.session.dashboard import Dashboard
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import ServerRecord, link_to
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from toolkit.errors import ToolkitError
 from toolkit.runtime import new_event_loop
 from toolkit.session.logs import set_up_logging
 from toolkit.streaming.listener import bind
-from toolkit.streaming.relay_redis import RedisRelay
+from toolkit.streaming.relay.redis_streams import RedisRelay
 from toolkit.streaming.settings import WebSocketConfig
 from toolkit.streaming.worker import Worker
 

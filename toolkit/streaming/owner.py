@@ -11,19 +11,19 @@ from typing import Any
 
 from toolkit.bot.events import Event
 from toolkit.errors import ConfigError
-from toolkit.streaming.auth import Identity
-from toolkit.streaming.commands import Commands, Reporter
-from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
-from toolkit.streaming.hub import Hub
-from toolkit.streaming.notifications import Notifications
-from toolkit.streaming.relay import Relay
-from toolkit.streaming.relay_desk import Answer, Desk
-from toolkit.streaming.relay_owner import Publisher
+from toolkit.streaming.access.auth import Identity
+from toolkit.streaming.control.commands import Commands, Reporter
+from toolkit.streaming.control.controls import ControlledBot, ControlState, StreamingControls
+from toolkit.streaming.control.notifications import Notifications
+from toolkit.streaming.control.service import BotPort
+from toolkit.streaming.hub.hub import Hub
+from toolkit.streaming.hub.sequencer import Sequencer
+from toolkit.streaming.measures.stats import ServiceStats
+from toolkit.streaming.relay.desk import Answer, Desk
+from toolkit.streaming.relay.port import Relay
+from toolkit.streaming.relay.publisher import Publisher
 from toolkit.streaming.requests import parse_command
-from toolkit.streaming.sequencer import Sequencer
-from toolkit.streaming.service import BotPort
 from toolkit.streaming.settings import ServerSettings
-from toolkit.streaming.stats import ServiceStats
 from toolkit.streaming.wire import Payload, Role, Stream, parse_time
 
 log = logging.getLogger(__name__)

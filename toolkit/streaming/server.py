@@ -12,26 +12,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.bot.events import Event
-from toolkit.streaming.alerts import LatencyWatch
+from toolkit.streaming.access.auth import Authenticator
 from toolkit.streaming.asgi import App
-from toolkit.streaming.auth import Authenticator
-from toolkit.streaming.commands import Commands, Reporter
-from toolkit.streaming.controls import ControlledBot, ControlState, StreamingControls
-from toolkit.streaming.delivery import Delivery, express_protocol
-from toolkit.streaming.gate import Gate
-from toolkit.streaming.handlers import SocketHandlers
-from toolkit.streaming.http_api import create_api
-from toolkit.streaming.http_service import Service
-from toolkit.streaming.hub import Hub
+from toolkit.streaming.control.commands import Commands, Reporter
+from toolkit.streaming.control.controls import ControlledBot, ControlState, StreamingControls
+from toolkit.streaming.control.notifications import Notifications, Timer
+from toolkit.streaming.control.service import BotPort, Membership
+from toolkit.streaming.gate.gate import Gate
+from toolkit.streaming.http.api import create_api
+from toolkit.streaming.http.proxy import Proxy
+from toolkit.streaming.http.service import Service
+from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.listener import bind
-from toolkit.streaming.notifications import Notifications, Timer
-from toolkit.streaming.proxy import Proxy
-from toolkit.streaming.service import BotPort, Membership
+from toolkit.streaming.measures.alerts import LatencyWatch
+from toolkit.streaming.measures.stats import ServiceStats
 from toolkit.streaming.settings import ServerSettings
-from toolkit.streaming.sockets import asgi, dispatch, socketio_server
-from toolkit.streaming.stats import ServiceStats
+from toolkit.streaming.sockets.delivery import Delivery, express_protocol
+from toolkit.streaming.sockets.handlers import SocketHandlers
+from toolkit.streaming.sockets.socketio_server import asgi, dispatch, socketio_server
+from toolkit.streaming.sockets.websocket_only import websocket_only
 from toolkit.streaming.web_server import GOODBYE_SECONDS, WebServer
-from toolkit.streaming.websocket_only import websocket_only
 from toolkit.streaming.wire import format_time
 
 __all__ = ["ServerSettings", "StreamingServer", "utc_now"]

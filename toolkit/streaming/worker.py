@@ -12,18 +12,18 @@ from typing import Any
 
 from toolkit.bot.events import Event
 from toolkit.errors import RelayError, ToolkitError
-from toolkit.streaming.auth import Identity
-from toolkit.streaming.controls import ControlState
-from toolkit.streaming.frames import Frame
-from toolkit.streaming.hub import Hub
-from toolkit.streaming.relay import Relay
-from toolkit.streaming.relay_desk import Line
-from toolkit.streaming.relay_worker import Follower
+from toolkit.streaming.access.auth import Identity
+from toolkit.streaming.control.controls import ControlState
+from toolkit.streaming.control.service import Membership
+from toolkit.streaming.hub.frames import Frame
+from toolkit.streaming.hub.hub import Hub
+from toolkit.streaming.relay.desk import Line
+from toolkit.streaming.relay.follower import Follower
+from toolkit.streaming.relay.port import Relay
+from toolkit.streaming.relay.state import State
 from toolkit.streaming.requests import Command, LastSeen
 from toolkit.streaming.server import StreamingServer
-from toolkit.streaming.service import Membership
 from toolkit.streaming.settings import ServerSettings
-from toolkit.streaming.state import State
 from toolkit.streaming.wire import Payload, Stream, format_time, payload
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Who may do what: keys, tokens, revocation, origins. No limits on how much."""

@@ -1,0 +1,1 @@
+"""The HTTP API, pages and the proxy to the dashboard."""

@@ -1,0 +1,1 @@
+"""The hub: messages are numbered, kept, and queued for whoever wants them; no sockets."""

@@ -1,0 +1,1 @@
+"""What is measured: latency, rates, who is connected, and alerts when it is too late."""

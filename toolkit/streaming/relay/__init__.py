@@ -1,0 +1,1 @@
+"""Owner and workers of a cluster: what they say to each other, and what carries it."""
