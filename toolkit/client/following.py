@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from toolkit.client.frames import LiveFrame
 from toolkit.errors import ConfigError
 from toolkit.streaming.wire import Stream
-
-if TYPE_CHECKING:
-    from toolkit.client.async_client import StreamClient
 
 log = logging.getLogger(__name__)
 # The bot remembers and answers no more than this.
@@ -20,10 +18,31 @@ MAX_HISTORY = 1000
 Key = tuple[str, str | None, str | None, int]
 
 
+class Source(Protocol):
+    """What frames need of the client that they belong to; see `StreamClient`."""
+
+    @property
+    def state(self) -> str:
+        """How the connection is."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the bot trades."""
+
+    def on(self, event: str, handler: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `handler` on each `event`; returns what removes it."""
+
+    async def subscribe(self, streams: Sequence[str], symbols: Sequence[str] | None) -> Any:
+        """Ask for streams; no symbols means all."""
+
+    async def command(self, name: str, /, **args: Any) -> Any:
+        """Have the bot carry out a command and return its result."""
+
+
 class Frames:
     """All live frames of one client; the same arguments give the same frame again."""
 
-    def __init__(self, client: StreamClient) -> None:
+    def __init__(self, client: Source) -> None:
         self._client = client
         self._frames: dict[Key, asyncio.Task[LiveFrame]] = {}
         self._loading: set[asyncio.Task[None]] = set()
@@ -93,9 +112,7 @@ class Frames:
 class _History:
     """What one frame of bars asks the bot for; however often it is outdated, one load runs."""
 
-    def __init__(
-        self, client: StreamClient, frame: LiveFrame, symbol: str | None, *, limit: int
-    ) -> None:
+    def __init__(self, client: Source, frame: LiveFrame, symbol: str | None, *, limit: int) -> None:
         self._client = client
         self._frame = frame
         self._symbol = symbol

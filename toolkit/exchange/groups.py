@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from toolkit.exchange.hours import day_of, hours_on
 from toolkit.exchange.orders import Kind, Order, OrderClass, Status, TimeInForce
+from toolkit.exchange.timers import Timers
 from toolkit.exchange.values import Micros
 
-if TYPE_CHECKING:
-    from toolkit.exchange.book import Book
-
 _ENTRIES = frozenset({OrderClass.BRACKET, OrderClass.OTO})
+
+
+class OpenOrders(Protocol):
+    """What is done here with the book that the orders stand in."""
+
+    timers: Timers
+
+    def end(self, order: Order, status: Status, at: Micros, *, alone: bool = False) -> None:
+        """End an open order and, unless `alone`, what hangs on it."""
+
+    def tell(self, event: str, order: Order, at: Micros) -> None:
+        """Send one event about an order."""
 
 
 def hanging_on(order: Order) -> list[Order]:
@@ -28,7 +38,7 @@ def resting_status(order: Order) -> Status:
     return Status.HELD if held else Status.NEW
 
 
-def after_fill(book: Book, order: Order, quantity: Decimal, at: Micros) -> None:
+def after_fill(book: OpenOrders, order: Order, quantity: Decimal, at: Micros) -> None:
     """Start the exits of a filled entry, or take a fill from the other exit."""
     is_entry = order.parent is None and order.ticket.order_class in _ENTRIES
     if is_entry and order.status is Status.FILLED:
@@ -44,7 +54,7 @@ def after_fill(book: Book, order: Order, quantity: Decimal, at: Micros) -> None:
         other.quantity -= quantity
 
 
-def _start(book: Book, leg: Order, quantity: Decimal, at: Micros) -> None:
+def _start(book: OpenOrders, leg: Order, quantity: Decimal, at: Micros) -> None:
     leg.live = True
     leg.quantity = quantity
     if leg.status is Status.HELD and resting_status(leg) is Status.NEW:
@@ -56,7 +66,7 @@ def _start(book: Book, leg: Order, quantity: Decimal, at: Micros) -> None:
             book.timers.at(hours.close, lambda due: expire(book, leg, due))
 
 
-def expire(book: Book, order: Order, at: Micros) -> None:
+def expire(book: OpenOrders, order: Order, at: Micros) -> None:
     """End an order whose time is over, if it is still open."""
     if order.status.is_open:
         book.end(order, Status.EXPIRED, at)
