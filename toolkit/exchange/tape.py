@@ -19,6 +19,7 @@ BAR_DELAY = SECOND
 REVISION_DELAY = 30 * SECOND
 KEPT_TICKS = 20_000
 _LONGEST_BREAK = 10  # days
+_SETTLED = 2 * MINUTE  # after midnight: the last revision of the day before has come
 _ONE_DAY = Timeframe(1, "Day")
 
 
@@ -56,6 +57,7 @@ class Tape:
             symbol: deque(maxlen=KEPT_TICKS) for symbol in history
         }
         self._forming: dict[str, _Minute] = {}
+        self._last_days: dict[tuple[str, Micros], MinuteBar | None] = {}
         self._number = 0
 
     @property
@@ -83,8 +85,15 @@ class Tape:
 
     def previous_day_bar(self, symbol: str, at: Micros) -> MinuteBar | None:
         """Return the last day with trades before that of a moment."""
+        begin = _ONE_DAY.start_of(at, crypto=is_crypto(symbol))
+        if at - begin < _SETTLED:
+            return self._last_day(symbol, begin)
+        if (symbol, begin) not in self._last_days:
+            self._last_days[symbol, begin] = self._last_day(symbol, begin)
+        return self._last_days[symbol, begin]
+
+    def _last_day(self, symbol: str, begin: Micros) -> MinuteBar | None:
         crypto = is_crypto(symbol)
-        begin = _ONE_DAY.start_of(at, crypto=crypto)
         for _ in range(_LONGEST_BREAK):
             end, begin = begin - 1, _ONE_DAY.start_of(begin - 1, crypto=crypto)
             if bar := self._day(symbol, begin, end):

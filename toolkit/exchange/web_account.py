@@ -108,14 +108,14 @@ class AccountRoutes:
     async def activities(self, request: web.Request) -> web.Response:
         kinds = [request.match_info["kind"]] if "kind" in request.match_info else []
         kinds = kinds or listed(request, "activity_types")
+        after, until = moment(request, "after"), moment(request, "until")
         found = [
             item
             for execution in self._book.account.executions
+            if _between(execution.at, after, until)
             for item in _activities(execution)
             if not kinds or item["activity_type"] in kinds
         ]
-        after, until = moment(request, "after"), moment(request, "until")
-        found = [i for i in found if _between(i.pop("_at"), after, until)]
         if request.query.get("direction", "desc") != "asc":
             found.reverse()
         token = request.query.get("page_token")
@@ -161,7 +161,6 @@ def _activities(execution: Execution) -> list[dict[str, Any]]:
     at = moment_of(execution.at)
     prefix = at.strftime("%Y%m%d%H%M%S") + f"{at.microsecond // 1000:03d}"
     fill = {
-        "_at": execution.at,
         "id": f"{prefix}::{execution.id}",
         "activity_type": "FILL",
         "transaction_time": stamp(execution.at),
@@ -182,7 +181,6 @@ def _activities(execution: Execution) -> list[dict[str, Any]]:
 def _fee(execution: Execution, name: str) -> dict[str, Any]:
     in_kind = execution.fee_in_kind
     return {
-        "_at": execution.at,
         "id": name,
         "activity_type": "CFEE",
         "date": day_of(execution.at).isoformat(),
