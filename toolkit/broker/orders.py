@@ -1,0 +1,337 @@
+"""The life of every order of ours, pure: facts in any order, twice or late; changes out, once.
+
+PENDING (on disk) -> ACCEPTED | REJECTED | UNKNOWN; UNKNOWN is looked up by its client order id and
+becomes ACCEPTED or, after several looks over a grace time, REJECTED ("never arrived").
+ACCEPTED -> PARTIALLY_FILLED -> FILLED | CANCELED | EXPIRED. An end is told only when all
+executions that belong to it are known, so that nobody thinks a position flat that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from toolkit.alpaca.port import BrokerFill, BrokerOrder, OrderNews
+from toolkit.broker.adoption import adopted
+from toolkit.broker.fees import settle
+from toolkit.broker.records import Booking, Intent, Role, key_of
+from toolkit.core.types import ZERO, Fill, Order, OrderStatus
+
+Change = Order | Booking
+LOOKS = 3
+GRACE = timedelta(seconds=20)
+NEVER_ARRIVED = "it never arrived at the broker"
+
+
+@dataclass(slots=True, eq=False)
+class Tracked:
+    """One order of ours; `filled` is the most that the broker has said, `known` what is booked."""
+
+    intent: Intent
+    id: str = ""
+    lost_at: datetime | None = None
+    looks: int = 0
+    end: OrderStatus | None = None
+    given_up: bool = False
+    filled: Decimal = ZERO
+    quantity: Decimal | None = None
+    stop_price: Decimal | None = None
+    submitted_at: datetime | None = None
+    updated_at: datetime | None = None
+    message: str = ""
+    cancel_asked: datetime | None = None
+    replaced_by: str | None = None
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    reported: tuple[OrderStatus, Decimal] | None = None
+
+    @property
+    def client_id(self) -> str:
+        """The client order id."""
+        return self.intent.ticket.client_order_id
+
+    @property
+    def symbol(self) -> str:
+        """What is traded."""
+        return self.intent.ticket.symbol
+
+    @property
+    def known(self) -> Decimal:
+        """What the booked executions add up to, before fees."""
+        return sum((b.execution.quantity for b in self.bookings.values()), ZERO)
+
+    @property
+    def status(self) -> OrderStatus:
+        """Where the order stands, as far as all of it is known."""
+        known = self.known
+        if known and self.quantity is not None and known >= self.quantity:
+            return OrderStatus.FILLED
+        if self.end is not None and known >= self.filled:
+            return self.end
+        if known:
+            return OrderStatus.PARTIALLY_FILLED
+        if self.id:
+            return OrderStatus.ACCEPTED
+        return OrderStatus.UNKNOWN if self.lost_at else OrderStatus.PENDING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still come."""
+        return self.status.is_open
+
+    @property
+    def lacks_executions(self) -> bool:
+        """Whether the broker has told of more than is booked."""
+        return self.filled > self.known
+
+    def as_order(self) -> Order:
+        """Return the order as the rest of the house knows it."""
+        ticket, known = self.intent.ticket, self.known
+        paid = sum((b.execution.quantity * b.execution.price for b in self.bookings.values()), ZERO)
+        made = self.intent.made_at
+        return Order(
+            id=self.id,
+            client_order_id=self.client_id,
+            symbol=ticket.symbol,
+            side=ticket.side,
+            quantity=self.quantity or ticket.quantity or known,
+            order_type=ticket.order_type,
+            status=self.status,
+            reason=self.intent.reason,
+            submitted_at=self.submitted_at or made,
+            updated_at=self.updated_at or made,
+            filled_quantity=known,
+            average_price=float(paid / known) if known else None,
+            message=self.message,
+        )
+
+
+class Orders:
+    """All orders of one bot. Methods that take a fact return what has changed by it."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Tracked] = {}
+        self._by_id: dict[str, Tracked] = {}
+        self._open: dict[str, Tracked] = {}
+        self._doubtful: set[str] = set()
+
+    def intend(self, intent: Intent) -> Tracked:
+        """Take an intent that is on disk; the same client order id twice is a mistake of ours."""
+        name = intent.ticket.client_order_id
+        assert name not in self._all, name
+        tracked = Tracked(intent, quantity=intent.ticket.quantity)
+        tracked.stop_price = intent.ticket.stop_price
+        self._all[name] = self._open[name] = tracked
+        return tracked
+
+    def restore(
+        self, intent: Intent, *, last: Order | None, bookings: Sequence[Booking], at: datetime
+    ) -> None:
+        """Take an order from the journal; one without an answer has an unknown outcome."""
+        tracked = self.intend(intent)
+        tracked.bookings = {booking.key: booking for booking in bookings}
+        tracked.filled = tracked.known
+        if last is not None:
+            tracked.message = last.message
+            tracked.submitted_at, tracked.updated_at = last.submitted_at, last.updated_at
+            if last.quantity:
+                tracked.quantity = last.quantity
+            if not last.status.is_open:
+                tracked.end = last.status
+                tracked.given_up = last.status is OrderStatus.REJECTED and not last.id
+            self._name(tracked, last.id)
+        if not tracked.id and tracked.end is None:
+            tracked.lost_at = at
+        tracked.reported = (tracked.status, tracked.known)
+        self._sort(tracked)
+
+    def get(self, client_id: str) -> Tracked | None:
+        """Return an order by its client order id."""
+        return self._all.get(client_id)
+
+    def by_id(self, order_id: str) -> Tracked | None:
+        """Return an order by the broker's id."""
+        return self._by_id.get(order_id)
+
+    def open(self, symbol: str | None = None) -> list[Tracked]:
+        """Orders that may still fill, oldest first; of one symbol, or all."""
+        return [t for t in self._open.values() if symbol in (None, t.symbol)]
+
+    def unknown(self) -> list[Tracked]:
+        """Orders whose outcome has to be looked up."""
+        return [t for t in self._open.values() if t.status is OrderStatus.UNKNOWN]
+
+    def lacking(self) -> list[Tracked]:
+        """Orders of which executions are missing here."""
+        return [t for t in self._open.values() if t.lacks_executions]
+
+    def doubtful(self) -> list[str]:
+        """Broker's ids of orders with executions that nothing explains yet; told once."""
+        found = sorted(self._doubtful)
+        self._doubtful.clear()
+        return found
+
+    def strangers(self, order: BrokerOrder, *, prefix: str) -> Iterator[Intent]:
+        """Intents to adopt before an order is taken: ours by name, by replacement or as a leg."""
+        known = self._all.get(order.client_order_id) or self._by_id.get(order.id)
+        if known is None:
+            old = self._by_id.get(order.replaces or "")
+            if order.client_order_id.startswith(prefix) or old is not None:
+                yield adopted(order, like=old.intent if old else None)
+            else:
+                return
+        for leg in order.legs:
+            if leg.client_order_id not in self._all:
+                yield adopted(leg, like=None, role=Role.OTHER)
+
+    def snapshot(self, order: BrokerOrder) -> list[Change]:
+        """Take an order as the broker shows it; what is older than what we know changes nothing."""
+        changes: list[Change] = []
+        tracked = self._all.get(order.client_order_id) or self._by_id.get(order.id)
+        if tracked is not None:
+            self._name(tracked, order.id)
+            self._look_at(tracked, order)
+            changes += self._changed(tracked)
+        for leg in order.legs:
+            changes += self.snapshot(leg)
+        return changes
+
+    def news(self, news: OrderNews) -> list[Change]:
+        """Take a message of the order stream."""
+        order = news.order
+        changes = self.snapshot(order)
+        if news.execution_id and news.price is not None and news.quantity:
+            changes += self.execution(
+                BrokerFill(
+                    id=news.execution_id,
+                    order_id=order.id,
+                    symbol=order.symbol,
+                    side=order.side,
+                    price=news.price,
+                    quantity=news.quantity,
+                    timestamp=news.timestamp,
+                )
+            )
+        return _settled(changes)
+
+    def execution(self, execution: BrokerFill) -> list[Change]:
+        """Book an execution once, if the broker's own count has room for it."""
+        tracked = self._by_id.get(execution.order_id)
+        key = key_of(execution.id)
+        if tracked is None or key in tracked.bookings:
+            return []
+        if tracked.known + execution.quantity > tracked.filled:
+            # Told under another name before, or newer than our picture of the order.
+            self._doubtful.add(tracked.id)
+            return []
+        booking = _booking(tracked, key, execution)
+        tracked.bookings[key] = booking
+        if tracked.updated_at is None or execution.timestamp > tracked.updated_at:
+            tracked.updated_at = execution.timestamp
+        return [*self._changed(tracked), booking]
+
+    def executions(self, found: Iterable[BrokerFill]) -> list[Change]:
+        """Book all that are new, oldest first."""
+        return _settled([change for fill in found for change in self.execution(fill)])
+
+    def refused(self, client_id: str, message: str, *, at: datetime) -> list[Change]:
+        """The broker said no, or the request never left."""
+        tracked = self._all[client_id]
+        if tracked.id or tracked.end:
+            return []
+        tracked.end, tracked.message, tracked.updated_at = OrderStatus.REJECTED, message, at
+        tracked.given_up = True
+        return self._changed(tracked)
+
+    def lost(self, client_id: str, *, at: datetime) -> list[Change]:
+        """The request left, and nobody knows what became of it."""
+        tracked = self._all[client_id]
+        if tracked.id or tracked.end:
+            return []
+        tracked.lost_at, tracked.looks, tracked.updated_at = at, 0, at
+        return self._changed(tracked)
+
+    def absent(self, client_id: str, *, at: datetime) -> list[Change]:
+        """A look found nothing; after several over the grace time it has never arrived."""
+        tracked = self._all[client_id]
+        if tracked.id or tracked.end or tracked.lost_at is None:
+            return []
+        tracked.looks += 1
+        if tracked.looks < LOOKS or at - tracked.lost_at < GRACE:
+            return []
+        return self.refused(client_id, NEVER_ARRIVED, at=at)
+
+    def gone(self, client_id: str, *, at: datetime) -> list[Change]:
+        """End an order that the broker does not know any more under the id that it gave."""
+        tracked = self._all[client_id]
+        if not tracked.is_open or tracked.lacks_executions:
+            return []
+        tracked.end, tracked.updated_at = OrderStatus.CANCELED, at
+        tracked.message = "the broker knows it no more"
+        return self._changed(tracked)
+
+    def _name(self, tracked: Tracked, order_id: str) -> None:
+        if order_id and tracked.id != order_id:
+            tracked.id = order_id
+            self._by_id[order_id] = tracked
+
+    def _look_at(self, tracked: Tracked, order: BrokerOrder) -> None:
+        if tracked.given_up:
+            tracked.given_up, tracked.end, tracked.message = False, None, ""  # it has arrived
+        tracked.submitted_at = order.submitted_at
+        tracked.filled = max(tracked.filled, order.filled_quantity)
+        newer = tracked.updated_at is None or order.updated_at >= tracked.updated_at
+        if newer:
+            tracked.updated_at = order.updated_at
+            tracked.stop_price = order.stop_price or tracked.stop_price
+            tracked.quantity = order.quantity or tracked.quantity
+        if tracked.end is None and not order.status.is_open:
+            tracked.end = order.status
+            if order.quantity is None:
+                tracked.quantity = order.filled_quantity or None
+            if order.replaced_by:
+                tracked.replaced_by, tracked.message = order.replaced_by, "replaced"
+
+    def _changed(self, tracked: Tracked) -> list[Change]:
+        self._sort(tracked)
+        now = (tracked.status, tracked.known)
+        if now == tracked.reported:
+            return []
+        tracked.reported = now
+        return [tracked.as_order()]
+
+    def _sort(self, tracked: Tracked) -> None:
+        if tracked.is_open:
+            self._open.setdefault(tracked.client_id, tracked)
+        else:
+            self._open.pop(tracked.client_id, None)
+
+
+def _booking(tracked: Tracked, key: str, execution: BrokerFill) -> Booking:
+    intent = tracked.intent
+    settlement = settle(
+        execution.symbol, execution.side, quantity=execution.quantity, price=execution.price
+    )
+    fill = Fill(
+        order_id=tracked.id,
+        client_order_id=tracked.client_id,
+        symbol=intent.ticket.symbol,
+        side=execution.side,
+        price=float(execution.price),
+        quantity=settlement.received,
+        fee=settlement.fee,
+        timestamp=execution.timestamp,
+        reason=intent.reason,
+    )
+    return Booking(key=key, fill=fill, execution=execution, settlement=settlement, role=intent.role)
+
+
+def _settled(changes: list[Change]) -> list[Change]:
+    """Drop an order's earlier picture where a later one is told in the same breath."""
+    last = {c.client_order_id: n for n, c in enumerate(changes) if isinstance(c, Order)}
+    return [
+        change
+        for n, change in enumerate(changes)
+        if not isinstance(change, Order) or last[change.client_order_id] == n
+    ]
