@@ -16,6 +16,7 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = ("notebook", "apps", "backtest", "dask", "redis", "alerts")
 CONDA_NAMES = {
     "dask-core": "dask",
     "jupyter_bokeh": "jupyter-bokeh",
@@ -68,7 +69,7 @@ def test_constraints_pin_every_requirement_exactly():
     assert all(str(pin.specifier).startswith("==") for pin in pins)
     assert not [line for line in lines if "://" in line or line.startswith("-")]
     by_name = {pin.name.lower(): pin for pin in pins}
-    for requirement in requirements("notebook", "apps", "backtest", "dask", "redis", "dev"):
+    for requirement in requirements(*EXTRAS, "dev"):
         pinned = next(iter(by_name[requirement.name.lower()].specifier)).version
         assert requirement.specifier.contains(pinned), requirement
 
@@ -90,10 +91,7 @@ def test_conda_environment_is_the_same_set():
         requirement = Requirement(spec)
         conda[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
     extra = {"python", "nodejs"}
-    wanted = {
-        r.name.lower(): r.specifier
-        for r in requirements("notebook", "apps", "backtest", "dask", "redis")
-    }
+    wanted = {r.name.lower(): r.specifier for r in requirements(*EXTRAS)}
     assert {n: s for n, s in conda.items() if n not in extra} == wanted
     assert str(conda["python"]) == str(
         Requirement("x" + PYPROJECT["project"]["requires-python"]).specifier

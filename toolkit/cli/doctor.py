@@ -22,7 +22,7 @@ from toolkit.session.registry import Registry
 
 ALPACA_TIMEOUT = 10.0
 DISTRIBUTION = "stochrsi-toolkit"
-EXTRAS = ("", "notebook", "apps", "backtest", "dask", "redis")
+EXTRAS = ("", "notebook", "apps", "backtest", "dask", "redis", "alerts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
