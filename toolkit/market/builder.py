@@ -15,10 +15,11 @@ class BarBuilder:
     """Builds bars of `timeframe` seconds, aligned to the epoch, for any number of symbols.
 
     All symbols share one clock, which only moves forward: the first event of a later period
-    closes the bars of every symbol. A period without events makes no bar. Pure: no clock, no I/O.
+    closes the bars of every symbol. A period without events makes no bar. `feed` is written into
+    every bar. Pure: no clock, no I/O.
     """
 
-    def __init__(self, timeframe: float = 60.0) -> None:
+    def __init__(self, timeframe: float = 60.0, *, feed: str = "") -> None:
         if not (math.isfinite(timeframe) and timeframe > 0):
             raise ConfigError(
                 f"timeframe is {timeframe!r}; allowed: seconds above 0",
@@ -27,6 +28,7 @@ class BarBuilder:
                 allowed="seconds above 0",
             )
         self._step = timedelta(seconds=timeframe)
+        self._feed = feed
         self._start: datetime | None = None
         self._forming: dict[str, Bar] = {}
         self._late = 0
@@ -80,25 +82,25 @@ class BarBuilder:
             self._late += 1
             return []
         bars = self.close_until(time)
-        assert self._start is not None
         known = self._forming.get(symbol)
-        bar = _grown(known, price, size) if known else _first(symbol, self._start, price, size)
+        bar = _grown(known, price, size) if known else self._first(symbol, price, size)
         self._forming[symbol] = bar
         bars.append(bar)
         return bars
 
-
-def _first(symbol: str, start: datetime, price: float, size: float) -> Bar:
-    return Bar(
-        symbol=symbol,
-        timestamp=start,
-        open=price,
-        high=price,
-        low=price,
-        close=price,
-        volume=size,
-        final=False,
-    )
+    def _first(self, symbol: str, price: float, size: float) -> Bar:
+        assert self._start is not None
+        return Bar(
+            symbol=symbol,
+            timestamp=self._start,
+            open=price,
+            high=price,
+            low=price,
+            close=price,
+            volume=size,
+            final=False,
+            feed=self._feed,
+        )
 
 
 def _grown(bar: Bar, price: float, size: float) -> Bar:
@@ -111,6 +113,7 @@ def _grown(bar: Bar, price: float, size: float) -> Bar:
         close=price,
         volume=bar.volume + size,
         final=False,
+        feed=bar.feed,
     )
 
 
@@ -123,4 +126,5 @@ def _final(bar: Bar) -> Bar:
         low=bar.low,
         close=bar.close,
         volume=bar.volume,
+        feed=bar.feed,
     )

@@ -12,13 +12,16 @@ from toolkit.core.types import Bar, MarketEvent, Quote, Trade
 from toolkit.market.builder import BarBuilder
 from toolkit.market.feed import Step, Tick, bar_steps, play, tick_steps
 from toolkit.market.gaps import GapDetector
+from toolkit.market.origins import refuse_mixed
 from toolkit.market.pace import Clock, Pace, Pacer, Sleep
 from toolkit.market.port import FeedHealth
 from toolkit.market.tables import MarketTable, iter_events
 
 
 class ReplayMarket:
-    """Plays a table back from its first row to its last; raises DataError for unknown symbols.
+    """Plays a table back from its first row to its last.
+
+    Raises DataError for unknown symbols, and for bars of several feeds.
 
     Recorded bars come out as final bars. Quotes and trades come out as themselves, with the
     forming and final bars that they make. There is no history: the recording's own beginning
@@ -35,6 +38,7 @@ class ReplayMarket:
         clock: Clock = time.monotonic,
     ) -> None:
         self._table = table if symbols is None else table.select(symbols)
+        refuse_mixed(self._table.frame, self._table.source)
         self._symbols = self._table.symbols
         if self._table.kind != "bars":
             pace = pace.for_ticks(timeframe=table.timeframe, symbols=len(self._symbols))

@@ -19,7 +19,7 @@ from toolkit.market.gaps import GapDetector
 from toolkit.market.pace import Clock, Pace, Pacer, Sleep
 from toolkit.market.port import FeedHealth
 from toolkit.market.prints import BarArrays, bars_from
-from toolkit.market.simulation import TICKS_PER_BAR, Simulation
+from toolkit.market.simulation import FEED, TICKS_PER_BAR, Simulation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ class SimulatedMarket:
 
     async def events(self) -> AsyncGenerator[MarketEvent, None]:
         """Yield each quote, its trade, and the bars that the trades make, until `stop()`."""
-        builder = BarBuilder(self.timeframe)
+        builder = BarBuilder(self.timeframe, feed=FEED)
 
         def build(tick: Quote | Trade) -> list[Bar]:
             return builder.on_trade(tick) if isinstance(tick, Trade) else []
@@ -130,7 +130,9 @@ def simulate_bars(
         names = pd.Series([symbol] * count, dtype="str")
         frames.append(pd.DataFrame({"timestamp": times, "symbol": names, **columns}))
     joined = pd.concat(frames, ignore_index=True)
-    return joined.sort_values(["timestamp", "symbol"], ignore_index=True)
+    joined = joined.sort_values(["timestamp", "symbol"], ignore_index=True)
+    joined.attrs["feed"] = FEED
+    return joined
 
 
 def _first_bars(simulation: Simulation, symbol: str, count: int) -> dict[str, np.ndarray]:

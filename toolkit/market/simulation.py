@@ -15,6 +15,7 @@ from toolkit.market.prints import Prints, bars_from, print_moves
 from toolkit.market.profiles import profile_of
 
 START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)  # a Monday, half an hour into the session
+FEED = "simulated"
 HISTORY = 1000  # bars before the start, at least
 TICKS_PER_BAR = 20
 MOST_TICKS_PER_BAR = 1000
@@ -145,6 +146,7 @@ def _bars(symbol: str, prints: Prints, timeframe: float) -> list[Bar]:
             low=low,
             close=close,
             volume=volume,
+            feed=FEED,
         )
         for slot, opened, high, low, close, volume in zip(*columns, strict=True)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,7 @@ from toolkit.market.columns import (
     utc_times,
 )
 from toolkit.market.files import read_file
+from toolkit.market.origins import DEFAULTS, origin_attrs, origin_columns
 from toolkit.market.rows import (
     DEFAULT_TIMEFRAME,
     check_order,
@@ -43,13 +45,16 @@ class MarketTable:
     """Sound data in order of (timestamp, symbol); do not change the frame.
 
     `frame` has the columns timestamp (UTC), symbol and those of its kind (float64); `timeframe`
-    is in seconds; `source` names the file in messages.
+    is in seconds; `source` names the file in messages. `feed` and `adjustment` hold for bars that
+    have no column of that name.
     """
 
     kind: Kind
     frame: pd.DataFrame
     timeframe: float
     source: str
+    feed: str = ""
+    adjustment: str = "raw"
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -93,8 +98,9 @@ def normalise(
     """Check a frame of bars, quotes or trades; raises DataError, leaves the frame as it is.
 
     Columns: timestamp (or a DatetimeIndex), symbol (or the argument), and open, high, low, close,
-    volume; or bid, bid_size, ask, ask_size; or price, size. Others are dropped. `timeframe` in
-    seconds; left out, it is the most frequent distance of bars, and 60 for quotes and trades.
+    volume; or bid, bid_size, ask, ask_size; or price, size. Bars may have a feed and an
+    adjustment, as columns or in `frame.attrs`. Others are dropped. `timeframe` in seconds; left
+    out, it is the most frequent distance of bars, and 60 for quotes and trades.
     """
     if frame.empty:
         what = f"{source} holds no rows; bring at least one below the column names"
@@ -106,6 +112,7 @@ def normalise(
         "symbol": symbols_of(named, symbol, source),
     }
     columns |= {name: numbers(named, name, source) for name in COLUMNS[kind]}
+    columns |= origin_columns(named) if kind == "bars" else {}
     check_relations(kind, columns, source)
     codes = codes_of(columns["symbol"])
     ticks = columns["timestamp"].dt.tz_localize(None).to_numpy().astype("int64")
@@ -116,7 +123,13 @@ def normalise(
         timeframe = spacing(steps, per_second) if kind == "bars" else DEFAULT_TIMEFRAME
     BarBuilder(timeframe)  # a timeframe that builds no bars is refused here
     ordered = _frame(columns).iloc[np.lexsort((codes, ticks))].reset_index(drop=True)
-    return MarketTable(kind=kind, frame=ordered, timeframe=timeframe, source=source)
+    return MarketTable(
+        kind=kind,
+        frame=ordered,
+        timeframe=timeframe,
+        source=source,
+        **origin_attrs(frame.attrs),
+    )
 
 
 def bars_of(table: MarketTable, *, timeframe: float | None = None) -> pd.DataFrame:
@@ -166,6 +179,9 @@ def iter_events(table: MarketTable) -> Iterator[Bar | Quote | Trade]:
     make: Callable[..., Bar | Quote | Trade]
     make = {"bars": Bar, "quotes": Quote, "trades": Trade}[table.kind]
     names = COLUMNS[table.kind]
+    if table.kind == "bars":
+        make = partial(Bar, feed=table.feed, adjustment=table.adjustment)
+        names += tuple(name for name in DEFAULTS if name in table.frame.columns)
     for start in range(0, len(table.frame), _CHUNK):
         part = table.frame.iloc[start : start + _CHUNK]
         times = part["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").tolist()
