@@ -10,6 +10,7 @@ from toolkit.broker.simulated import SimulatedBroker
 from toolkit.core.engine import Engine
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import Bar, MarketEvent
+from toolkit.market.port import FeedHealth
 
 
 class ScriptedMarket:
@@ -22,6 +23,10 @@ class ScriptedMarket:
         self.symbols = ("AAPL",)
         self._script, self._history = script, history
         self.stopped = False
+        self.feed = FeedHealth()
+
+    def health(self) -> FeedHealth:
+        return self.feed
 
     async def history(self, symbol: str, *, limit: int) -> Sequence[Bar]:
         return [bar for bar in self._history if bar.symbol == symbol][-limit:]
@@ -37,12 +42,15 @@ class ScriptedMarket:
         self.stopped = True
 
 
-def scripted_bot(script, *, history=(), parameters=None, broker=None) -> tuple[Bot, list[Event]]:
+def scripted_bot(
+    script, *, history=(), parameters=None, broker=None, limits=None, **options
+) -> tuple[Bot, list[Event]]:
     events: list[Event] = []
     bot = Bot(
         market=ScriptedMarket(script, history=history),
         broker=broker or SimulatedBroker(),
-        engine=Engine(symbols=["AAPL"], parameters=parameters or Parameters()),
+        engine=Engine(symbols=["AAPL"], parameters=parameters or Parameters(), limits=limits),
         publish=events.append,
+        **options,
     )
     return bot, events

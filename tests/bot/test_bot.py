@@ -14,6 +14,7 @@ from toolkit.bot.ledger import KEPT_ORDERS, Ledger
 from toolkit.broker.simulated import SimulatedBroker
 from toolkit.core.costs import Costs
 from toolkit.core.engine import Engine
+from toolkit.core.gates import Gate
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import (
     Account,
@@ -247,7 +248,7 @@ async def test_a_flatten_of_no_symbols_closes_nothing():
 
 async def test_flatten_reports_what_the_broker_refused():
     bot, _ = await held_bot()
-    bot.broker = _Refusing()
+    bot.trader.broker = _Refusing()
     result = await bot.command("flatten", {}, who="ada")
     assert (result["orders"], len(result["refused"])) == ([], 1)
 
@@ -278,7 +279,8 @@ async def test_an_unknown_outcome_is_never_sent_again_and_pauses():
     bot, events = scripted_bot(BARS, broker=_Silent())
     await bot.run()
     assert [p.code for p in of(Problem, events)] == ["unknown_order_state"]
-    assert "unknown outcome" in of(Health, events)[-2].reason
+    assert any("unknown outcome" in health.reason for health in of(Health, events))
+    assert Gate.ORDERS in bot.gates.by_gate
 
 
 async def test_a_stale_or_broken_bar_reaches_neither_broker_nor_strategy():

@@ -85,8 +85,7 @@ def test_an_entry_is_sent_once_and_carries_its_exits():
 
 def test_a_closed_gate_refuses_entries_and_says_why():
     engine = Engine(symbols=["AAPL"], parameters=EAGER)
-    engine.gate = "paused by a test"
-    decisions = [engine.on_bar(item) for item in rising(4)]
+    decisions = [engine.on_bar(item, refusal="paused by a test") for item in rising(4)]
     assert not [d for d in decisions if d.request]
     signals = [d.signal for d in decisions if d.signal]
     assert [(s.kind, s.refusal) for s in signals] == [(SignalKind.LONG, "paused by a test")]

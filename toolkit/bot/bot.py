@@ -5,38 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.bot.commands import Commands
-from toolkit.bot.events import (
-    BotState,
-    Event,
-    Health,
-    ParametersChanged,
-    Performance,
-    Problem,
-    Publish,
-)
+from toolkit.bot.events import BotState, Event, Health, ParametersChanged, Performance, Publish
+from toolkit.bot.halt import HaltOrder, HaltSwitch
 from toolkit.bot.ledger import Ledger
+from toolkit.bot.losses import Losses
+from toolkit.bot.trader import Note, Trader
+from toolkit.bot.watch import CLOCK_SECONDS, LOOK_SECONDS, RealTime, Watch
 from toolkit.broker.port import Broker
-from toolkit.core.engine import Decision, Engine
-from toolkit.core.types import (
-    ZERO,
-    Bar,
-    Fill,
-    MarketEvent,
-    OrderRequest,
-    OrderUpdate,
-    Position,
-    RoundTrip,
-)
-from toolkit.errors import BrokerError, DataError, UnknownOrderState
+from toolkit.core.engine import Engine
+from toolkit.core.gates import Gate, GateReason, Gates
+from toolkit.core.limits import LimitsStatus, RiskLimits
+from toolkit.core.types import Bar
+from toolkit.errors import NotConnected
 from toolkit.market.port import MarketData
 
 log = logging.getLogger(__name__)
 METRICS_INTERVAL = 1.0
+HEALTH_INTERVAL = 5.0
+RETRY_SECONDS = 5.0
+FLATTEN_AGAIN_SECONDS = 60.0
 
 
 def utc_now() -> datetime:
@@ -47,9 +40,10 @@ def utc_now() -> datetime:
 class Bot:
     """Runs one engine on one market and one broker until the data ends or it is stopped.
 
-    Market events, order updates and commands take turns under one lock, so that parameters
-    change between bars. `publish` is called in order, in the loop's thread. An unexpected error
-    is published and closes the gate for entries; exits go on.
+    Market events and commands take turns under one lock, so that parameters change between bars.
+    `publish` is called in order, in the loop's thread. Whatever stands in the way of entries
+    closes a gate, with its reason; exits go on. `real_time` says that the market's clock is ours.
+    `note(kind, who, data)` writes down parameter changes, commands, gates and errors.
     """
 
     def __init__(
@@ -60,21 +54,53 @@ class Bot:
         engine: Engine,
         publish: Publish,
         warm_up_bars: int = 500,
+        real_time: RealTime | None = None,
+        switch: HaltSwitch | None = None,
+        losses: Losses | None = None,
+        note: Note | None = None,
+        on_stop: Sequence[Callable[[], Awaitable[None]]] = (),
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.market, self.broker, self.engine = market, broker, engine
-        self.ledger = Ledger()
+        self.ledger, self.gates = Ledger(), Gates()
         self.clock = clock
-        self._sink = publish
+        self.switch = switch or HaltSwitch(None)
+        self.losses = losses or Losses(engine.limits or RiskLimits.none(), path=None)
+        self._note, self._on_stop = note, on_stop
+        self._sink, self._sleep, self._monotonic = publish, sleep, monotonic
         self._warm_up_bars = warm_up_bars
-        self._monotonic = monotonic
         self._turn = asyncio.Lock()
-        self._commands = Commands(self)
-        self._touched: set[str] = set()
-        self._state, self._reason = BotState.STARTING, ""
-        self._metrics_at = monotonic()
+        self._phase, self._phase_reason = BotState.STARTING, ""
+        self._told: tuple[GateReason, ...] = ()
+        self._obeyed: tuple[HaltOrder, float] | None = None
+        self._metrics_at = self._health_at = monotonic()
         self._metrics_bars = 0
+        self.watch = Watch(
+            market=market,
+            broker=broker,
+            symbols=engine.symbols,
+            gates=self.gates,
+            switch=self.switch,
+            clock=clock,
+            real_time=real_time,
+        )
+        self.trader = Trader(
+            broker=broker,
+            engine=engine,
+            ledger=self.ledger,
+            gates=self.gates,
+            watch=self.watch,
+            losses=self.losses,
+            timeframe=market.timeframe,
+            publish=self.publish,
+            on_gates=self.settle,
+            note=self.note,
+            clock=clock,
+            at_once=real_time is not None,
+        )
+        self._commands = Commands(self)
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -83,39 +109,46 @@ class Bot:
 
     @property
     def state(self) -> BotState:
-        """What the bot is doing."""
-        return self._state
+        """What the bot is doing; paused while a gate is closed for all symbols."""
+        paused = self._phase is BotState.RUNNING and self.gates.reason()
+        return BotState.PAUSED if paused else self._phase
 
     async def run(self) -> None:
-        """Warm up, then trade until the market's events end; raises what ends it early."""
+        """Recover, warm up, then trade until the market's events end; raises what ends it early."""
         try:
-            await self.broker.start(self._on_update)
-            await self._warm_up()
-            if self._state is BotState.STARTING:
-                self.set_state(BotState.RUNNING)
-            self._publish_all(self.snapshot())
-            async for event in self.market.events():
-                async with self._turn:
-                    await self._guarded(event)
+            async with self._watching():
+                await self._begin()
+                async for event in self.market.events():
+                    async with self._turn:
+                        await self.trader.take(event)
+                        self._measure(event)
         except asyncio.CancelledError:
-            self.set_state(BotState.STOPPED, "stopped")
+            self._enter(BotState.STOPPED, "stopped")
             raise
         except Exception as error:
             log.exception("the bot ended")
-            self.set_state(BotState.FAILED, str(error))
+            self._enter(BotState.FAILED, str(error))
             raise
-        if self._state is not BotState.STOPPED:
+        if self._phase is not BotState.STOPPED:
             self._publish_metrics()
-            self.set_state(BotState.FINISHED, "the market data ended")
+            self._enter(BotState.FINISHED, "the market data ended")
 
     async def stop(self) -> None:
         """End `run()` at once and release market and broker."""
-        self.set_state(BotState.STOPPED, "stopped")
+        self._enter(BotState.STOPPED, "stopped")
         await self.market.stop()
+        await self.trader.stop()
         await self.broker.stop()
+        for release in self._on_stop:
+            await release()
+        self._save_losses()
 
     async def command(self, name: str, args: Mapping[str, Any], *, who: str) -> Any:
-        """Execute a command between two bars; raises ToolkitError, the result is JSON-ready."""
+        """Execute a command between two bars; raises ToolkitError, the result is JSON-ready.
+
+        What closes a gate does so at once, also while a bar waits for the broker.
+        """
+        self._commands.begin(name, args, who=who)
         async with self._turn:
             return await self._commands.execute(name, args, who=who)
 
@@ -133,16 +166,29 @@ class Bot:
         ]
 
     def health(self) -> Health:
-        """State of the bot and its feed."""
+        """State of the bot, its gates, its feed and its limits."""
         return Health(
             timestamp=self.clock(),
-            state=self._state,
-            reason=self._reason,
+            state=self.state,
+            reason=self._phase_reason or self.gates.reason(),
             market=self.market.name,
             broker=self.broker.name,
             symbols=tuple(self.symbols),
             market_time=self.ledger.market_time,
             bars=self.ledger.bars,
+            gates=self.gates.closed,
+            feed=self.watch.feed,
+            limits=self._limits_status(),
+        )
+
+    def _limits_status(self) -> LimitsStatus | None:
+        if self.engine.limits is None:
+            return None
+        return LimitsStatus(
+            limits=self.engine.limits,
+            exposure=self.engine.exposure(),
+            daily_loss=self.losses.daily_loss,
+            drawdown_percent=self.losses.drawdown_percent,
         )
 
     def performance(self) -> Performance:
@@ -163,98 +209,146 @@ class Bot:
             parameters=self.engine.parameters.to_dict(),
         )
 
-    def set_state(self, state: BotState, reason: str = "") -> None:
-        """Enter a state and publish it; anything but running closes the gate for entries."""
-        self._state, self._reason = state, reason
-        self.engine.gate = "" if state in (BotState.RUNNING, BotState.STARTING) else reason
-        self.publish(self.health())
-
     def publish(self, event: Event) -> None:
         """Remember an event and hand it on."""
         self.ledger.record(event)
+        if isinstance(event, Health):
+            self._health_at = self._monotonic()
         self._sink(event)
 
-    async def submit(self, request: OrderRequest) -> bool:
-        """Send an order and return whether it was taken; never sent again by itself.
-
-        A refusal is published and forgotten. An unknown outcome is published and stays pending:
-        the symbol waits, and no entries are made until a person has looked.
-        """
+    def note(self, kind: str, who: str, data: Mapping[str, Any]) -> None:
+        """Write something down, where there is a journal; a journal that fails closes the gate."""
+        if self._note is None:
+            return
         try:
-            await self.broker.submit(request)
-        except UnknownOrderState as error:
-            self.problem(error.code, error.message, request.symbol)
-            self.set_state(BotState.PAUSED, f"unknown outcome of {request.client_order_id}")
-        except BrokerError as error:
-            self.engine.refused(request)
-            self.problem(error.code, error.message, request.symbol)
-        else:
-            return True
-        return False
+            self._note(kind, who, data)
+        except Exception as error:
+            log.exception("the journal failed")
+            if self.gates.close(Gate.ERROR, f"the journal failed: {error}", now=self.clock()):
+                self.trader.problem("journal", f"the journal failed: {error}")
 
-    def problem(self, code: str, message: str, symbol: str | None = None) -> None:
-        """Publish something that went wrong."""
-        self.publish(Problem(timestamp=self.clock(), code=code, message=message, symbol=symbol))
+    def settle(self) -> None:
+        """Publish the gates and note what has changed of them."""
+        before, self._told = set(self._told), self.gates.closed
+        for gate in self._told:
+            if gate not in before:
+                self.note("gate", "bot", _gate_data(gate, closed=True))
+        still = {(gate.gate, gate.symbol) for gate in self._told}
+        for gate in before:
+            if (gate.gate, gate.symbol) not in still:
+                self.note("gate", "bot", _gate_data(gate, closed=False))
+        self.publish(self.health())
 
-    def _publish_all(self, events: Sequence[Event]) -> None:
-        for event in events:
+    def look(self) -> None:
+        """Look at everything that may close a gate, and tell what has changed."""
+        if self.watch.look():
+            self.settle()
+
+    async def obey(self, order: HaltOrder) -> dict[str, Any]:
+        """Carry a halt out: entries are taken back, and what is held is sold where it says so."""
+        self._obeyed = (order, self._monotonic())
+        cancelled = await self.trader.cancel_entries(None)
+        requests = self.engine.flatten(now=self.clock()) if order.flatten else []
+        sent = await self.trader.submit_all(requests)
+        return {
+            "orders": [name for name, taken in sent.items() if taken],
+            "refused": [name for name, taken in sent.items() if not taken],
+            "cancelled": cancelled,
+        }
+
+    def _enter(self, phase: BotState, reason: str = "") -> None:
+        self._phase, self._phase_reason = phase, reason
+        self.publish(self.health())
+
+    async def _begin(self) -> None:
+        self.trader.recover(await self.broker.recover())
+        self.look()
+        await self._connected(lambda: self.broker.start(self.trader.on_update))
+        await self._connected(self._warm_up)
+        self.look()
+        if self._phase is BotState.STARTING:
+            self._enter(BotState.RUNNING)
+        for event in self.snapshot():
             self.publish(event)
+
+    async def _connected(self, action: Callable[[], Awaitable[None]]) -> None:
+        # Without a network the bot waits for it; whatever else is wrong ends it.
+        while True:
+            try:
+                await action()
+            except NotConnected as error:
+                if self.gates.close(Gate.BROKER, error.message, now=self.clock()):
+                    self.trader.problem(error.code, error.message)
+                    self.settle()
+                await self._sleep(RETRY_SECONDS)
+            else:
+                if self.gates.open(Gate.BROKER):
+                    self.settle()
+                return
 
     async def _warm_up(self) -> None:
         for symbol in self.symbols:
+            known = {e.bar.timestamp for e in self.engine.memory(symbol)}
             for bar in await self.market.history(symbol, limit=self._warm_up_bars):
-                self.engine.warm_up(bar)
+                if bar.timestamp not in known:
+                    self.engine.warm_up(bar)
         prices = self.engine.prices()
         self.publish(self.engine.portfolio.account(prices, timestamp=self.clock()))
 
-    async def _guarded(self, event: MarketEvent) -> None:
+    @asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        loops = (
+            self._every(LOOK_SECONDS, self._look_around),
+            self._every(LOOK_SECONDS, self._obey_halt),
+            self._every(CLOCK_SECONDS, self.watch.check_clock),
+        )
+        tasks = [asyncio.create_task(loop) for loop in loops]
         try:
-            await self._on_market(event)
-        except DataError as error:
-            self.problem(error.code, error.message, event.symbol)
-        except Exception as error:
-            log.exception("unexpected error at %s", event)
-            reason = f"unexpected {type(error).__name__}: {error}; look at the log, then start"
-            self.problem("internal_error", reason, event.symbol)
-            self.set_state(BotState.PAUSED, reason)
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _on_market(self, event: MarketEvent) -> None:
-        if not isinstance(event, Bar) or not event.final:
-            self.publish(event)
+    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        told = ""
+        while True:
+            try:
+                await action()
+            except Exception as error:  # noqa: BLE001 - published once, and closes the gate
+                if told != repr(error):
+                    told = repr(error)
+                    self.trader.fail("while watching", error)
+            await self._sleep(seconds)
+
+    async def _look_around(self) -> None:
+        self.look()
+        self._save_losses()
+        if self._monotonic() - self._health_at >= HEALTH_INTERVAL:
+            self.publish(self.health())
+
+    async def _obey_halt(self) -> None:
+        order = self.watch.halt
+        if order is None:
+            self._obeyed = None
             return
-        self.engine.check(event)
-        self.broker.on_bar(event)
-        decision = self.engine.on_bar(event)
-        self.ledger.on_final_bar(event)
-        await self._act(decision)
-        self._publish_positions(event)
-        if self._monotonic() - self._metrics_at >= METRICS_INTERVAL:
+        if self._obeyed is not None and self._obeyed[0] == order:
+            waited = self._monotonic() - self._obeyed[1]
+            if not order.flatten or waited < FLATTEN_AGAIN_SECONDS:
+                return
+        if self._phase is BotState.RUNNING:
+            async with self._turn:
+                await self.obey(order)
+
+    def _save_losses(self) -> None:
+        try:
+            self.losses.save()
+        except OSError as error:
+            log.warning("the day's loss cannot be written down: %s", error)
+
+    def _measure(self, event: object) -> None:
+        if isinstance(event, Bar) and self._monotonic() - self._metrics_at >= METRICS_INTERVAL:
             self._publish_metrics()
-
-    async def _act(self, decision: Decision) -> None:
-        self.publish(decision.evaluation)
-        if decision.signal:
-            self.publish(decision.signal)
-        if decision.request:
-            await self.submit(decision.request)
-
-    def _on_update(self, update: OrderUpdate) -> None:
-        trip = self.engine.on_update(update)
-        self.publish(update)
-        if isinstance(update, Fill):
-            self._touched.add(update.symbol)
-        if trip:
-            self.publish(trip)
-            self.publish(_closed(trip))
-
-    def _publish_positions(self, bar: Bar) -> None:
-        held = [p for p in self.broker.positions() if p.symbol == bar.symbol]
-        for position in held:
-            self.publish(position)
-        if held or bar.symbol in self._touched:
-            prices = self.engine.prices()
-            self.publish(self.engine.portfolio.account(prices, timestamp=bar.timestamp))
-        self._touched.discard(bar.symbol)
 
     def _publish_metrics(self) -> None:
         self.publish(self.performance())
@@ -262,13 +356,5 @@ class Bot:
         self._metrics_at, self._metrics_bars = self._monotonic(), self.ledger.bars
 
 
-def _closed(trip: RoundTrip) -> Position:
-    return Position(
-        symbol=trip.symbol,
-        quantity=ZERO,
-        entry_price=trip.entry_price,
-        entry_time=trip.entry_time,
-        updated_at=trip.exit_time,
-        price=trip.exit_price,
-        unrealised_pnl=ZERO,
-    )
+def _gate_data(gate: GateReason, *, closed: bool) -> dict[str, Any]:
+    return {"gate": gate.gate.value, "closed": closed, "symbol": gate.symbol, "reason": gate.reason}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
-from toolkit.bot.events import BotState, Health, ParametersChanged, Publish
+from toolkit.bot.events import Event, Health, ParametersChanged
+from toolkit.bot.halt import HaltOrder, HaltSwitch
 from toolkit.bot.ledger import Ledger
-from toolkit.broker.port import Broker
+from toolkit.bot.losses import Losses
+from toolkit.bot.trader import Trader
+from toolkit.bot.watch import Watch
 from toolkit.core.engine import Engine
+from toolkit.core.gates import Gate, Gates
 from toolkit.core.parameters import FieldInfo, Parameters
 from toolkit.core.report import trade_dict
-from toolkit.core.types import OrderRequest, Side
 from toolkit.errors import ConfigError
 
 Handler = Callable[[Mapping[str, Any], str], Awaitable[Any]]
@@ -25,14 +29,23 @@ class Commanded(Protocol):
     @property
     def ledger(self) -> Ledger: ...
     @property
-    def publish(self) -> Publish: ...
+    def gates(self) -> Gates: ...
     @property
-    def state(self) -> BotState: ...
+    def watch(self) -> Watch: ...
+    @property
+    def switch(self) -> HaltSwitch: ...
+    @property
+    def losses(self) -> Losses: ...
+    @property
+    def trader(self) -> Trader: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+    def publish(self, event: Event) -> None: ...
+    def note(self, kind: str, who: str, data: Mapping[str, Any]) -> None: ...
+    def look(self) -> None: ...
+    def settle(self) -> None: ...
     def health(self) -> Health: ...
-    def set_state(self, state: BotState, reason: str = "") -> None: ...
-    @property
-    def broker(self) -> Broker: ...
-    async def submit(self, request: OrderRequest) -> bool: ...
+    async def obey(self, order: HaltOrder) -> dict[str, Any]: ...
     def parameters_event(
         self, *, who: str, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> ParametersChanged: ...
@@ -53,7 +66,23 @@ class Commands:
             "start": self._start,
             "stop": self._stop,
             "flatten": self._flatten,
+            "halt": self._halt,
+            "resume_trading": self._resume_trading,
         }
+
+    def begin(self, name: str, args: Mapping[str, Any], *, who: str) -> None:
+        """Do what cannot wait for its turn: note the command, close the gate that it closes.
+
+        Raises ConfigError for wrong arguments.
+        """
+        if name in self._handlers and not name.startswith("get_"):
+            self._bot.note("command", who, {"name": name, "args": dict(args)})
+        if name == "stop":
+            now = self._bot.clock()
+            if self._bot.gates.close(Gate.COMMAND, f"entries stopped by {who}", now=now):
+                self._bot.settle()
+        elif name == "halt":
+            self._throw(_halt_order(args, who))
 
     async def execute(self, name: str, args: Mapping[str, Any], *, who: str) -> Any:
         """Run one command; raises ConfigError for an unknown name or wrong arguments."""
@@ -88,6 +117,7 @@ class Commands:
         )
         if changed:
             self._bot.publish(event)
+            self._bot.note("parameters", who, {"old": dict(event.old), "new": dict(event.new)})
         return event
 
     async def _get_status(self, _args: Mapping[str, Any], _who: str) -> Any:
@@ -102,7 +132,12 @@ class Commands:
                 f"limit is {limit!r}; allowed: 1 to 1000", field="limit", allowed="1 to 1000"
             )
         evaluations = self._bot.engine.memory(symbol)[-limit:]
-        return {"bars": list(evaluations), "fills": self._bot.ledger.fills(symbol)}
+        ledger = self._bot.ledger
+        return {
+            "bars": list(evaluations),
+            "fills": ledger.fills(symbol),
+            "corrections": ledger.corrections(symbol),
+        }
 
     async def _get_trades(self, _args: Mapping[str, Any], _who: str) -> Any:
         return {"trades": [trade_dict(trip) for trip in self._bot.ledger.round_trips()]}
@@ -111,14 +146,43 @@ class Commands:
         return {"orders": list(self._bot.ledger.orders())}
 
     async def _start(self, _args: Mapping[str, Any], _who: str) -> Any:
-        if self._bot.state is BotState.PAUSED:
-            self._bot.set_state(BotState.RUNNING)
+        gates = self._bot.gates
+        changed = [gates.open(gate) for gate in (Gate.COMMAND, Gate.ERROR)]
+        if gates.open(Gate.LOSS):
+            self._bot.losses.excuse()
+            changed.append(True)
+        self._bot.watch.unknown.clear()
+        changed.append(self._bot.watch.look())
+        if any(changed):
+            self._bot.settle()
         return self._bot.health()
 
-    async def _stop(self, _args: Mapping[str, Any], who: str) -> Any:
-        if self._bot.state in (BotState.RUNNING, BotState.STARTING):
-            self._bot.set_state(BotState.PAUSED, f"entries stopped by {who}")
-            await self._cancel_entries(None)
+    async def _stop(self, _args: Mapping[str, Any], _who: str) -> Any:
+        await self._bot.trader.cancel_entries(None)
+        return self._bot.health()
+
+    async def _halt(self, args: Mapping[str, Any], who: str) -> Any:
+        result = await self._bot.obey(_halt_order(args, who))
+        return {**result, "health": self._bot.health()}
+
+    def _throw(self, order: HaltOrder) -> None:
+        try:
+            self._bot.switch.throw(order)
+        except OSError as error:
+            message = f"the halt holds, but only until the bot ends: {error}"
+            self._bot.trader.problem("halt_file", message)
+        self._bot.look()
+
+    async def _resume_trading(self, _args: Mapping[str, Any], _who: str) -> Any:
+        try:
+            self._bot.switch.lift()
+        except OSError as error:
+            raise ConfigError(
+                f"the halt file cannot be removed: {error}; remove it by hand",
+                field="halt",
+                path=str(self._bot.switch.path),
+            ) from None
+        self._bot.look()
         return self._bot.health()
 
     async def _flatten(self, args: Mapping[str, Any], _who: str) -> Any:
@@ -129,24 +193,25 @@ class Commands:
             raise ConfigError(
                 "symbols is a list of symbols, or absent for all", field="symbols", allowed="list"
             )
-        requests = self._bot.engine.flatten(symbols)
-        cancelled = await self._cancel_entries(symbols)
-        sent = {request.client_order_id: await self._bot.submit(request) for request in requests}
+        requests = self._bot.engine.flatten(symbols, now=self._bot.clock())
+        cancelled = await self._bot.trader.cancel_entries(symbols)
+        sent = await self._bot.trader.submit_all(requests)
         return {
             "orders": [name for name, taken in sent.items() if taken],
             "refused": [name for name, taken in sent.items() if not taken],
             "cancelled": cancelled,
         }
 
-    async def _cancel_entries(self, symbols: Sequence[str] | None) -> list[str]:
-        entries = [
-            order
-            for order in self._bot.broker.open_orders()
-            if order.side is Side.BUY and (symbols is None or order.symbol in symbols)
-        ]
-        for order in entries:
-            await self._bot.broker.cancel(order.id)
-        return [order.client_order_id for order in entries]
+
+def _halt_order(args: Mapping[str, Any], who: str) -> HaltOrder:
+    flatten, reason = args.get("flatten", False), args.get("reason", "")
+    if not isinstance(flatten, bool) or not isinstance(reason, str):
+        raise ConfigError(
+            "halt takes flatten (true or false) and reason (text), both optional",
+            field="flatten" if isinstance(reason, str) else "reason",
+            allowed="true, false" if isinstance(reason, str) else "text",
+        )
+    return HaltOrder(who=who, reason=reason[:200], flatten=flatten)
 
 
 def _field(info: FieldInfo) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from toolkit.core.gates import GateReason
+from toolkit.core.limits import LimitsStatus
 from toolkit.core.parameters import Value
 from toolkit.core.types import (
     Account,
     Bar,
     Evaluation,
     Fill,
+    Indicators,
     MarketGap,
     Order,
     Position,
@@ -21,6 +24,7 @@ from toolkit.core.types import (
     Signal,
     Trade,
 )
+from toolkit.market.port import FeedHealth
 
 
 class BotState(StrEnum):
@@ -36,7 +40,11 @@ class BotState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """State of the bot and its feed; `reason` says why it is not running."""
+    """State of the bot and its feed; `reason` says why it takes no entries.
+
+    `gates` are all that are closed, gravest first; those of single symbols do not pause the bot.
+    `limits` is None where there are none.
+    """
 
     timestamp: datetime
     state: BotState
@@ -46,6 +54,21 @@ class Health:
     symbols: tuple[str, ...]
     market_time: datetime | None
     bars: int
+    gates: tuple[GateReason, ...] = ()
+    feed: FeedHealth = field(default_factory=FeedHealth)
+    limits: LimitsStatus | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarCorrection:
+    """A bar that was final before and came again: `decided` tells whether it was acted on.
+
+    The strategy does not see it; `indicators` are those of the first version, None where unknown.
+    """
+
+    bar: Bar
+    decided: bool
+    indicators: Indicators | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +111,7 @@ Event = (
     | Quote
     | Trade
     | MarketGap
+    | BarCorrection
     | Evaluation
     | Signal
     | Order

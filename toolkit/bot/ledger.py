@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from toolkit.bot.events import Event, Performance
+from toolkit.bot.events import BarCorrection, Event, Performance
 from toolkit.core.types import ZERO, Account, Bar, Fill, Order, Quote, RoundTrip
 
 KEPT = 10_000
 KEPT_ORDERS = 500
+KEPT_CORRECTIONS = 200
 
 
 class Ledger:
@@ -21,6 +22,8 @@ class Ledger:
         self._fills: deque[Fill] = deque(maxlen=KEPT)
         self._trips: deque[RoundTrip] = deque(maxlen=KEPT)
         self._orders: dict[str, Order] = {}
+        self._corrections: deque[BarCorrection] = deque(maxlen=KEPT_CORRECTIONS)
+        self._decided: dict[str, tuple[datetime, datetime]] = {}
         self._quotes: dict[str, Quote] = {}
         self._forming: dict[str, Bar] = {}
         self._account: Account | None = None
@@ -43,6 +46,8 @@ class Ledger:
                 self._realised += event.pnl
             case Quote():
                 self._quotes[event.symbol] = event
+            case BarCorrection():
+                self._corrections.append(event)
             case Bar():
                 self._forming[event.symbol] = event
             case Account():
@@ -64,6 +69,17 @@ class Ledger:
         self.bars += 1
         self.market_time = bar.timestamp
         self._forming.pop(bar.symbol, None)
+        first, _ = self._decided.get(bar.symbol, (bar.timestamp, None))
+        self._decided[bar.symbol] = (first, bar.timestamp)
+
+    def decided(self, bar: Bar) -> bool:
+        """Whether a decision was taken on this bar."""
+        first, last = self._decided.get(bar.symbol, (None, None))
+        return first is not None and last is not None and first <= bar.timestamp <= last
+
+    def corrections(self, symbol: str) -> list[BarCorrection]:
+        """Bars of one symbol that came again, oldest first."""
+        return [c for c in self._corrections if c.bar.symbol == symbol]
 
     def fills(self, symbol: str) -> list[Fill]:
         """Fills of one symbol, oldest first."""

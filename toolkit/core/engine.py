@@ -9,17 +9,22 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from toolkit.core import limits as limiting
 from toolkit.core import risk
 from toolkit.core.checks import check_bar
+from toolkit.core.limits import OrderRate, Refusal, RiskLimits
 from toolkit.core.parameters import Parameters
 from toolkit.core.portfolio import Portfolio
 from toolkit.core.strategy import Strategy
 from toolkit.core.types import (
     Bar,
     Evaluation,
+    ExitPlan,
     Fill,
+    Order,
     OrderRequest,
     OrderUpdate,
     Reason,
@@ -27,19 +32,26 @@ from toolkit.core.types import (
     Side,
     Signal,
     SignalKind,
+    exact,
 )
 from toolkit.errors import DataError
 
 MEMORY = 1000
+# Less than this of a position cannot be sold, or was a fee in coins that nobody foresaw.
+DUST_DOLLARS, DUST_PART = 1.0, 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What one bar led to; `request` is None unless an order is to be sent."""
+    """What one bar led to; `request` is None unless an order is to be sent.
+
+    `limited` says which limit refused an entry.
+    """
 
     evaluation: Evaluation
     signal: Signal | None = None
     request: OrderRequest | None = None
+    limited: Refusal | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +60,7 @@ class _SymbolState:
     memory: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=MEMORY))
     pending: OrderRequest | None = None
     last_exit: datetime | None = None
+    selling: set[str] = field(default_factory=set)
 
     @property
     def last_bar(self) -> Bar | None:
@@ -57,7 +70,7 @@ class _SymbolState:
 class Engine:
     """One strategy over several symbols with shared capital.
 
-    `gate` holds the reason why no new entries are taken; empty while they are. Exits always go.
+    `limits` bind entries; None binds nothing, as in a backtest. Exits always go.
     """
 
     def __init__(
@@ -67,13 +80,16 @@ class Engine:
         parameters: Parameters,
         capital: float = 10_000.0,
         name: str = "stochrsi",
+        limits: RiskLimits | None = None,
     ) -> None:
         self._name = name
+        self._symbols = tuple(symbols)
+        self.limits = limits
+        self._rate = OrderRate()
         self._parameters = parameters
         self._states = {s: _SymbolState(Strategy(parameters)) for s in symbols}
         self._used_ids: deque[str] = deque(maxlen=MEMORY)
         self.portfolio = Portfolio(capital)
-        self.gate = ""
 
     @property
     def parameters(self) -> Parameters:
@@ -83,7 +99,7 @@ class Engine:
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols that this engine trades."""
-        return tuple(self._states)
+        return self._symbols
 
     def memory(self, symbol: str) -> Sequence[Evaluation]:
         """The last evaluations of a symbol, oldest first; raises DataError."""
@@ -106,8 +122,11 @@ class Engine:
         last = self._state(bar.symbol).last_bar
         check_bar(bar, after=last.timestamp if last else None)
 
-    def on_bar(self, bar: Bar) -> Decision:
-        """Take the next final bar and decide; raises DataError and stays as it was."""
+    def on_bar(self, bar: Bar, *, refusal: str = "") -> Decision:
+        """Take the next final bar and decide; raises DataError and stays as it was.
+
+        `refusal` says why no entry may be made at this bar; exits are decided all the same.
+        """
         state = self._state(bar.symbol)
         before = state.memory[-1] if state.memory else None
         evaluation = self.warm_up(bar)
@@ -116,7 +135,7 @@ class Engine:
         if self.portfolio.quantity(bar.symbol):
             return self._held(evaluation)
         rising = evaluation.entry and not (before and before.entry)
-        return self._flat(state, evaluation, rising)
+        return self._flat(state, evaluation, rising, refusal)
 
     def _held(self, evaluation: Evaluation) -> Decision:
         if not evaluation.exit:
@@ -126,21 +145,56 @@ class Engine:
         signal = _signal(evaluation, SignalKind.FLAT, "opposite signal", "")
         return Decision(evaluation=evaluation, signal=signal, request=request)
 
-    def _flat(self, state: _SymbolState, evaluation: Evaluation, rising: bool) -> Decision:
+    def _flat(
+        self, state: _SymbolState, evaluation: Evaluation, rising: bool, refusal: str
+    ) -> Decision:
         if not evaluation.entry:
             return Decision(evaluation=evaluation)
         bar, rules = evaluation.bar, self._parameters.risk
         capital, atr = self.portfolio.capital, evaluation.indicators.atr
         quantity = risk.size(rules, bar, atr=atr, capital=capital)
         exposure = risk.Exposure(slots_used=self._slots_used(), last_exit=state.last_exit)
-        refused = self.gate or risk.refusal(rules, bar, exposure)
+        refused = refusal or risk.refusal(rules, bar, exposure)
         refused = refused or ("" if quantity > 0 else "the capital buys nothing at this price")
+        limited = None if refused else self._limited(bar, float(quantity) * bar.close)
+        refused = limited.reason if limited else refused
         why = "all enabled conditions agree"
         signal = _signal(evaluation, SignalKind.LONG, why, refused)
         if refused:
-            return Decision(evaluation=evaluation, signal=signal if rising else None)
-        plan = risk.exit_plan(rules, atr=atr)
-        request = OrderRequest(
+            said = signal if rising else None
+            return Decision(evaluation=evaluation, signal=said, limited=limited)
+        request = self._buy(bar, quantity, risk.exit_plan(rules, atr=atr))
+        state.pending = request
+        return Decision(evaluation=evaluation, signal=signal, request=request)
+
+    def _limited(self, bar: Bar, value: float) -> Refusal | None:
+        if self.limits is None:
+            return None
+        return limiting.refusal(
+            self.limits,
+            value=value,
+            held=float(self.portfolio.quantity(bar.symbol)) * bar.close,
+            exposure=self.exposure(),
+            recent=self._rate.count(bar.timestamp),
+        )
+
+    def exposure(self) -> float:
+        """What positions and waiting entries are worth at the last prices, in dollars."""
+        prices = self.prices()
+        held = sum(
+            float(h.quantity) * prices.get(symbol, h.entry_price)
+            for symbol, h in self.portfolio.holdings.items()
+        )
+        waiting = (state.pending for state in self._states.values())
+        return held + sum(
+            float(r.quantity - self.portfolio.quantity(r.symbol)) * prices.get(r.symbol, 0.0)
+            for r in waiting
+            if r is not None and r.side is Side.BUY
+        )
+
+    def _buy(self, bar: Bar, quantity: Decimal, plan: ExitPlan) -> OrderRequest:
+        self._rate.add(bar.timestamp)
+        return OrderRequest(
             client_order_id=self._order_id(bar.symbol, bar.timestamp, Side.BUY),
             symbol=bar.symbol,
             side=Side.BUY,
@@ -149,8 +203,6 @@ class Engine:
             timestamp=bar.timestamp,
             exits=plan,
         )
-        state.pending = request
-        return Decision(evaluation=evaluation, signal=signal, request=request)
 
     def _sell(self, symbol: str, reason: Reason, timestamp: datetime) -> OrderRequest:
         request = OrderRequest(
@@ -164,29 +216,53 @@ class Engine:
         self._states[symbol].pending = request
         return request
 
-    def flatten(self, symbols: Sequence[str] | None = None) -> list[OrderRequest]:
-        """Return orders that close what is held and has no order pending."""
-        chosen = self.symbols if symbols is None else symbols
+    def flatten(
+        self, symbols: Sequence[str] | None = None, *, now: datetime | None = None
+    ) -> list[OrderRequest]:
+        """Return orders that close what is held and has no exit pending.
+
+        `now` dates them where a symbol has had no bar; without it such a symbol is left out.
+        """
+        chosen = tuple(self._states) if symbols is None else symbols
         states = {symbol: self._state(symbol) for symbol in chosen}
-        return [
-            self._sell(symbol, Reason.FLATTEN, state.last_bar.timestamp)
-            for symbol, state in states.items()
-            if state.last_bar and state.pending is None and self.portfolio.quantity(symbol)
-        ]
+        orders = []
+        for symbol, state in states.items():
+            moment = state.last_bar.timestamp if state.last_bar else now
+            leaving = state.pending is not None and state.pending.side is Side.SELL
+            if moment and not leaving and self.portfolio.quantity(symbol):
+                orders.append(self._sell(symbol, Reason.FLATTEN, moment))
+        return orders
 
     def on_update(self, update: OrderUpdate) -> RoundTrip | None:
-        """Book what a broker reports; returns the round trip that it completes."""
-        state = self._state(update.symbol)
+        """Book what a broker reports, in any order; returns the round trip that it completes.
+
+        A symbol that an earlier run has traded is booked as well.
+        """
+        if update.symbol not in self._states:
+            self._states[update.symbol] = _SymbolState(Strategy(self._parameters))
+        state = self._states[update.symbol]
         if isinstance(update, Fill):
             trip = self.portfolio.on_fill(update)
-            if trip:
-                state.last_exit = trip.exit_time
-            return trip
-        pending = state.pending
-        same = pending is not None and pending.client_order_id == update.client_order_id
-        if same and not update.status.is_open:
-            state.pending = None
-        return None
+        else:
+            trip = None
+            _follow(state, update)
+        leaving = state.selling or (state.pending and state.pending.side is Side.SELL)
+        if trip is None and update.side is Side.SELL and not leaving:
+            trip = self._swept(update)
+        if trip:
+            state.last_exit = trip.exit_time
+        return trip
+
+    def _swept(self, update: OrderUpdate) -> RoundTrip | None:
+        # All that could be sold has been; a rest that nobody can sell must not block the symbol.
+        holding = self.portfolio.holdings.get(update.symbol)
+        if holding is None or not holding.sold:
+            return None
+        worth = float(holding.quantity) * holding.exit_price
+        if worth >= DUST_DOLLARS and holding.quantity >= holding.bought * exact(DUST_PART):
+            return None
+        moment = update.timestamp if isinstance(update, Fill) else update.updated_at
+        return self.portfolio.write_off(update.symbol, time=moment, reason=update.reason)
 
     def refused(self, request: OrderRequest) -> None:
         """Forget a request that never became an order."""
@@ -234,8 +310,10 @@ class Engine:
         self._used_ids.append(client_order_id)
 
     def adopt(self, request: OrderRequest) -> None:
-        """Wait for an order that an earlier run of the bot has sent; raises DataError."""
-        self._state(request.symbol).pending = request
+        """Wait for an order that an earlier run of the bot has sent."""
+        if request.symbol not in self._states:
+            self._states[request.symbol] = _SymbolState(Strategy(self._parameters))
+        self._states[request.symbol].pending = request
 
     def _order_id(self, symbol: str, timestamp: datetime, side: Side) -> str:
         # The same decision has the same id, also after a restart: strategy, symbol, bar, side,
@@ -247,6 +325,17 @@ class Engine:
             attempt += 1
         self._used_ids.append(f"{stem}{attempt}")
         return f"{stem}{attempt}"
+
+
+def _follow(state: _SymbolState, order: Order) -> None:
+    pending = state.pending
+    same = pending is not None and pending.client_order_id == order.client_order_id
+    if same and not order.status.is_open:
+        state.pending = None
+    if order.side is Side.SELL and order.status.is_open:
+        state.selling.add(order.client_order_id)
+    else:
+        state.selling.discard(order.client_order_id)
 
 
 def _signal(evaluation: Evaluation, kind: SignalKind, reason: str, refusal: str) -> Signal:

@@ -63,6 +63,10 @@ class Gates:
 
     def reason(self, symbol: str | None = None) -> str:
         """Return why no entry may be made in a symbol; empty when one may."""
+        if not self._closed:
+            return ""
+        if not self._closed:
+            return ""
         for gate in Gate:
             for key in ((gate, None), (gate, symbol)):
                 if key in self._closed:

@@ -16,6 +16,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from toolkit.bot.events import (
+    BarCorrection,
     Event,
     Health,
     ParametersChanged,
@@ -80,6 +81,8 @@ COMMAND_ROLES: Mapping[str, Role] = {
     "start": Role.TRADE,
     "stop": Role.TRADE,
     "flatten": Role.TRADE,
+    "halt": Role.TRADE,
+    "resume_trading": Role.TRADE,
     "start_streaming": Role.TRADE,
     "stop_streaming": Role.TRADE,
     "shutdown": Role.ADMIN,
@@ -182,6 +185,11 @@ _ROUTES: dict[type, tuple[Stream, str, Callable[[Any], dict[str, Any]]]] = {
         "bar",
         lambda e: {**_bar(e.bar), "indicators": plain(e.indicators)},
     ),
+    BarCorrection: (
+        Stream.MARKET_DATA,
+        "bar",
+        lambda c: {**_bar(c.bar), "indicators": plain(c.indicators), "decided": c.decided},
+    ),
     Quote: (Stream.MARKET_DATA, "quote", lambda quote: {**_members(quote), "price": quote.mid}),
     Trade: (Stream.MARKET_DATA, "trade", _members),
     MarketGap: (Stream.SYSTEM_HEALTH, "gap", _members),
@@ -221,13 +229,13 @@ def route(event: Event | Payload) -> tuple[Stream, str | None]:
     """Return the stream and symbol of an event without converting it."""
     if isinstance(event, Payload):
         return event.stream, event.symbol
-    named = event.bar if isinstance(event, Evaluation) else event
+    named = event.bar if isinstance(event, (Evaluation, BarCorrection)) else event
     return _ROUTES[type(event)][0], getattr(named, "symbol", None)
 
 
 def _moment(event: Event) -> datetime:
     match event:
-        case Evaluation():
+        case Evaluation() | BarCorrection():
             moment = event.bar.timestamp
         case RoundTrip():
             moment = event.exit_time

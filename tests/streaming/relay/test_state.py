@@ -48,10 +48,10 @@ async def test_the_state_is_the_bots_own_snapshot_after_every_market_event():
     bot = build_bot(options, publish=mirror)
     bot.engine.set_parameters({"stoch_rsi.lower_band": 80, "ema.enabled": False})
     seen: set[str] = set()
-    on_market = bot._on_market
+    take = bot.trader.take
 
     async def compared(event: Any) -> None:
-        await on_market(event)
+        await take(event)
         bot._publish_metrics()
         theirs = told([payload(e) for e in bot.snapshot()])
         assert in_order(told(mirror.state.payloads())) == in_order(theirs)
@@ -60,7 +60,7 @@ async def test_the_state_is_the_bots_own_snapshot_after_every_market_event():
         if bot.ledger.bars == 40:
             await bot.stop()
 
-    bot._on_market = compared
+    bot.trader.take = compared
     await bot.run()
     assert bot.ledger.round_trips()
     assert seen == {

@@ -91,7 +91,12 @@ class Notifications:
         sent = self._sent.get(key)
         if not isinstance(event, Health) or sent is None or not isinstance(sent[1], Health):
             return False
-        return (event.state, event.reason) != (sent[1].state, sent[1].reason)
+        before = sent[1]
+        return (event.state, event.reason, event.gates) != (
+            before.state,
+            before.reason,
+            before.gates,
+        )
 
     def _send(self, key: Key, event: Event) -> None:
         self._sent[key] = (self._monotonic(), event)

@@ -20,6 +20,8 @@ def place(item: Payload) -> tuple[str | None, tuple[str, ...]]:
     """Return what the message is the latest state of, None if of nothing, and what it ends."""
     kind, data = item.kind, item.data
     match kind:
+        case "bar" if data.get("revision"):
+            return None, ()  # a correction tells of a bar that may not be the last
         case "bar" if data["final"]:
             return f"bar:{item.symbol}", (f"forming:{item.symbol}",)
         case "bar":

@@ -12,6 +12,8 @@ const COMMANDS = [
   { name: "start", role: "trade", args: {}, ask: true },
   { name: "stop", role: "trade", args: {}, ask: true },
   { name: "flatten", role: "trade", args: {}, ask: true },
+  { name: "halt", role: "trade", args: { flatten: false, reason: "" }, ask: true },
+  { name: "resume_trading", role: "trade", args: {}, ask: true },
   { name: "shutdown", role: "admin", args: {}, ask: true },
 ];
 const SURE_MS = 4_000;
