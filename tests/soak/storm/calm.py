@@ -1,0 +1,216 @@
+"""Decisions of a storm against those of a calm run on the same market.
+
+A fault touches what is decided at a bar when it changed the market itself: one of the symbol's
+last `WINDOW` bars is not what it was on the calm day (a hole, a halt, a revision). All others
+must not: a bar that came late, twice, out of order or only through REST, a kill, a lost
+connection. So the conditions must be the same at every bar that is not touched.
+
+An entry is made at such a bar exactly where the calm run makes one, unless something that a fault
+may rightly do stands in its way: the bot was down or closed its gate, the bar was old when it
+came, the symbol was held, pending or cooling down from another trade. A round trip is the same,
+to the price, when no fault and no kill fell into its life.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.soak.storm.conductor import Outcome
+from tests.soak.storm.diary import read
+from tests.soak.storm.findings import Findings
+from tests.soak.storm.world import World
+from toolkit.exchange.values import MINUTE, SECOND, Micros, micros_of
+
+WINDOW = 200  # bars; what was before weighs less than a millionth in any indicator
+SETTLED = 5 * MINUTE  # after a fault's end something of it may still be under way
+TOLERANCE = 1e-3  # of indicators that begin with a warm-up; bands are 0 to 100
+COOLING = 2 * MINUTE
+PENDING = 3 * MINUTE
+Key = tuple[str, Micros]
+Spans = Sequence[tuple[Micros, Micros]]
+
+
+@dataclass(slots=True)
+class Days:
+    """One run's diary, by symbol and bar."""
+
+    evaluations: dict[Key, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    entries: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    trips: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path) -> Days:
+        """Read a diary."""
+        days = cls()
+        for line in read(folder):
+            facts = line["facts"]
+            if line["what"] == "evaluation":
+                key = (facts["symbol"], moment(facts["bar"]))
+                days.evaluations[key].append({**facts, "at": moment(line["at"])})
+            elif line["what"] == "signal" and facts["kind"] == "LONG":
+                days.entries[facts["symbol"], moment(facts["bar"])] = facts
+            elif line["what"] == "trip":
+                days.trips[facts["symbol"], facts["entry_time"]] = facts
+        return days
+
+
+def moment(text: str) -> Micros:
+    """Read a time of a diary."""
+    return micros_of(datetime.fromisoformat(text))
+
+
+def compare(storm: Outcome, calm: Outcome) -> Findings:
+    """Return where the storm's bot saw or decided what no fault explains."""
+    found = Findings()
+    there, here = Days.of(calm.folder), Days.of(storm.folder)
+    touched = touched_bars(storm.world, calm.world)
+    _seen(here, storm.world, found)
+    _conditions(here, there, touched, found)
+    spans = trouble(storm)
+    _entries(here, there, touched, spans, found)
+    _trips(here, there, spans, found)
+    return found
+
+
+def touched_bars(storm: World, calm: World) -> dict[str, list[Micros]]:
+    """Return, by symbol, the bars of which the storm made something else."""
+    found: dict[str, list[Micros]] = defaultdict(list)
+    for symbol, at in sorted(storm.reported.keys() | calm.reported.keys()):
+        ours = {bar[1:5] for bar in storm.reported.get((symbol, at), ())}
+        theirs = {bar[1:5] for bar in calm.reported.get((symbol, at), ())}
+        if ours != theirs:
+            found[symbol].append(at)
+    return found
+
+
+def trouble(storm: Outcome) -> list[tuple[Micros, Micros]]:
+    """Return when faults were on or the bot was down, and some time after."""
+    begun: dict[str, Micros] = {}
+    spans = [(start, end + SETTLED) for start, end in storm.lives.down]
+    for entry in storm.world.happened.faults:
+        at = moment(entry["time"])
+        name = f"{entry['kind']} {entry['target']}"
+        if entry["what"] == "fault.begins":
+            begun.setdefault(name, at)
+        elif name in begun:
+            spans.append((begun.pop(name), at + SETTLED))
+    last = storm.world.exchange.now
+    return sorted([*spans, *((start, last) for start in begun.values())])
+
+
+def _seen(here: Days, world: World, found: Findings) -> None:
+    """Every bar that was decided on is one that the exchange made, and is decided on once."""
+    for (symbol, at), evaluations in here.evaluations.items():
+        versions = [list(bar[1:6]) for bar in world.reported.get((symbol, at), ())]
+        words = f"{symbol} {at // SECOND}: {evaluations[0]['values']} of {versions}"
+        found.check("bars seen", all(e["values"] in versions for e in evaluations), words)
+        words = f"{symbol} {evaluations[0]['bar']} was decided on {len(evaluations)} times"
+        found.check("bars decided once", len(evaluations) == 1, words)
+
+
+class _Touch:
+    def __init__(self, touched: Mapping[str, list[Micros]], there: Days) -> None:
+        self._clean: dict[Key, bool] = {}
+        bars: dict[str, list[Micros]] = defaultdict(list)
+        for symbol, at in sorted(there.evaluations):
+            bars[symbol].append(at)
+        for symbol, moments in bars.items():
+            bad = sorted(touched.get(symbol, ()))
+            last_bad, place = -1, 0
+            for number, at in enumerate(moments):
+                while place < len(bad) and bad[place] <= at:
+                    last_bad, place = number, place + 1
+                self._clean[symbol, at] = last_bad < 0 or number - last_bad >= WINDOW
+
+    def clean(self, key: Key) -> bool:
+        return self._clean.get(key, False)
+
+
+def _conditions(
+    here: Days, there: Days, touched: Mapping[str, list[Micros]], found: Findings
+) -> None:
+    touch = _Touch(touched, there)
+    for key, evaluations in here.evaluations.items():
+        if not touch.clean(key):
+            found.compared["bars touched by a fault"] += 1
+            continue
+        ours, theirs = evaluations[0], there.evaluations[key][0]
+        same = (ours["entry"], ours["exit"]) == (theirs["entry"], theirs["exit"])
+        pairs = zip(ours["indicators"], theirs["indicators"], strict=True)
+        same = same and all(
+            a is None or b is None or abs(a - b) <= TOLERANCE * max(1.0, abs(b)) for a, b in pairs
+        )
+        words = f"{key[0]} {ours['bar']}: {_shown(ours)} in the storm, {_shown(theirs)} calm"
+        found.check("conditions", same, words)
+
+
+def _shown(evaluation: Mapping[str, Any]) -> str:
+    return f"entry {evaluation['entry']}, exit {evaluation['exit']}, {evaluation['indicators']}"
+
+
+def _entries(
+    here: Days,
+    there: Days,
+    touched: Mapping[str, list[Micros]],
+    spans: Spans,
+    found: Findings,
+) -> None:
+    touch = _Touch(touched, there)
+    for key, signal in here.entries.items():
+        if signal["refusal"] or not touch.clean(key):
+            continue
+        calm = there.evaluations[key][0]
+        words = f"{key[0]} {signal['bar']}: entered in the storm, no condition on a calm day"
+        found.check("entries rightly made", calm["entry"], words)
+    busy = _busy(here)
+    for key, signal in there.entries.items():
+        symbol, at = key
+        near = _meets(spans, at - MINUTE, at + 2 * MINUTE)
+        if signal["refusal"] or near or not touch.clean(key) or _meets(busy[symbol], at, at):
+            continue
+        ours = here.entries.get(key, {"refusal": "no signal"})
+        words = f"{symbol} {signal['bar']}: entered on a calm day, in the storm: {ours['refusal']}"
+        found.check("entries not missed", not ours["refusal"], words)
+
+
+def _busy(here: Days) -> dict[str, list[tuple[Micros, Micros]]]:
+    """Return when each symbol was held, pending or cooling down in the storm."""
+    busy: dict[str, list[tuple[Micros, Micros]]] = defaultdict(list)
+    for (symbol, at), evaluations in here.evaluations.items():
+        if any(float(e["held"]) for e in evaluations):
+            busy[symbol].append((at - PENDING, at + MINUTE))
+    for trip in here.trips.values():
+        start, end = moment(trip["entry_time"]), moment(trip["exit_time"])
+        busy[trip["symbol"]].append((start - PENDING, end + COOLING))
+    for (symbol, at), signal in here.entries.items():
+        if not signal["refusal"]:
+            busy[symbol].append((at + 1, at + PENDING))
+    return busy
+
+
+def _meets(spans: Spans, start: Micros, end: Micros) -> bool:
+    return any(first <= end and last >= start for first, last in spans)
+
+
+def _trips(here: Days, there: Days, spans: Spans, found: Findings) -> None:
+    for key, calm in there.trips.items():
+        start, end = moment(calm["entry_time"]), moment(calm["exit_time"])
+        if _meets(spans, start - MINUTE, end + MINUTE):
+            found.compared["round trips in trouble"] += 1
+            continue
+        ours = here.trips.get(key)
+        if ours is None:
+            found.compared["round trips not made"] += 1
+            continue
+        same = all(ours[n] == calm[n] for n in ("entry_price", "exit_price", "exit_time"))
+        words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
+        found.check("round trips", same, words)
+
+
+def _trip(trip: Mapping[str, Any]) -> str:
+    return f"{trip['entry_price']} to {trip['exit_price']} at {trip['exit_time']}"

@@ -1,0 +1,111 @@
+"""Judges a storm: books, intents, cover, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.soak.storm import books, calm
+from tests.soak.storm.conductor import Outcome
+from tests.soak.storm.cover import Bare, bare_times, overlap
+from tests.soak.storm.diary import read
+from tests.soak.storm.findings import Findings
+from toolkit.exchange.faults import Kind
+from toolkit.exchange.values import stamp
+
+JOURNAL = "journal.sqlite"
+# Seconds that docs/guarantees.md allows a position without its net, by what is the matter.
+BARE_IN_ORDER = 10.0
+BARE_AFTER_TROUBLE = 90.0
+
+
+def judge(storm: Outcome, calm_day: Outcome | None) -> Findings:
+    """Return everything that was compared, and what differs."""
+    found = books.compare(storm.state, storm.folder / JOURNAL)
+    found.merge(books.sent_once(storm.world.happened.posted))
+    _cover(storm, found)
+    _faults(storm, found)
+    _problems(storm, found)
+    if calm_day is not None:
+        found.merge(calm.compare(storm, calm_day))
+    return found
+
+
+def report(storm: Outcome, calm_day: Outcome | None, found: Findings) -> dict[str, Any]:
+    """Return everything as one JSON-ready object."""
+    happened, lives = storm.world.happened, storm.lives
+    bare = _bare(storm)
+    return {
+        "seed": storm.plan.seed,
+        "minutes": storm.plan.minutes,
+        "kills": dict(lives.kills),
+        "births": lives.births,
+        "ended_by_itself": [words for _, words in lives.ended_by_itself],
+        "faults": len(storm.plan.faults),
+        "fault_hits": dict(sorted(happened.hits.items())),
+        "refused_requests": dict(sorted(happened.refusals.items())),
+        "orders": len(storm.state["orders"]),
+        "fills": len(storm.state["fills"]),
+        "positions_at_the_end": storm.state["positions"],
+        "cash": storm.state["cash"],
+        "bare_stretches": len(bare),
+        "bare_longest_seconds": [_shown(b, storm) for b in bare[:10]],
+        "seconds": round(storm.seconds, 1),
+        "calm_seconds": round(calm_day.seconds, 1) if calm_day else None,
+        "minutes_per_second": round(storm.plan.minutes / storm.seconds, 1),
+        "behind": lives.behind,
+        "compared": dict(sorted(found.compared.items())),
+        "differences": dict(found.differences),
+        "examples": found.examples,
+    }
+
+
+def _bare(storm: Outcome) -> list[Bare]:
+    found = bare_times(storm.world.happened.orders, end=storm.world.exchange.now)
+    return sorted(found, key=lambda bare: -bare.open_seconds)
+
+
+def _shown(bare: Bare, storm: Outcome) -> Mapping[str, Any]:
+    return {
+        "symbol": bare.symbol,
+        "start": stamp(bare.start),
+        "seconds": round(bare.open_seconds, 1),
+        "bot_down": round(overlap(bare.start, bare.end, storm.lives.down), 1),
+        "in_trouble": round(overlap(bare.start, bare.end, _merged(calm.trouble(storm))), 1),
+    }
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _cover(storm: Outcome, found: Findings) -> None:
+    troubles = _merged(calm.trouble(storm))
+    for bare in _bare(storm):
+        trouble = overlap(bare.start, bare.end, troubles)
+        allowed = BARE_IN_ORDER + (trouble + BARE_AFTER_TROUBLE if trouble else 0.0)
+        words = f"{bare.quantity} {bare.symbol} from {stamp(bare.start)} for "
+        words += f"{bare.open_seconds:.1f} s, allowed {allowed:.1f} s"
+        found.check("cover", bare.open_seconds <= allowed, words)
+
+
+def _faults(storm: Outcome, found: Findings) -> None:
+    """A storm of some length must have had every kind of fault."""
+    begun = {entry["kind"] for entry in storm.world.happened.faults}
+    if len(storm.plan.faults) >= len(Kind):
+        for kind in Kind:
+            found.check("kinds of faults", kind.value in begun, f"{kind} never began")
+
+
+def _problems(storm: Outcome, found: Findings) -> None:
+    for line in read(storm.folder):
+        if line["what"] == "problem" and line["facts"]["code"] == "internal_error":
+            found.blame("unexpected errors", f"{line['at']} {line['facts']['message']}")
+    for at, words in storm.lives.ended_by_itself:
+        found.blame("ended by itself", f"{stamp(at)} {words}")
