@@ -126,6 +126,7 @@ class BrokerAccount:
     day_trades: int
     pattern_day_trader: bool
     trading_blocked: bool
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

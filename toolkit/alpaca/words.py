@@ -185,6 +185,7 @@ def account_of(raw: Json) -> BrokerAccount:
         day_trades=int(raw.get("daytrade_count") or 0),
         pattern_day_trader=bool(raw.get("pattern_day_trader")),
         trading_blocked=any(raw.get(name) for name in blocks),
+        number=str(raw.get("account_number") or ""),
     )
 
 
