@@ -11,7 +11,6 @@ with warnings.catch_warnings():
     from alpaca.data.enums import DataFeed
     from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDataClient
     from alpaca.data.live import CryptoDataStream, StockDataStream
-    from alpaca.data.live.websocket import DataStream
     from alpaca.trading.client import TradingClient
     from alpaca.trading.stream import TradingStream
 
@@ -24,7 +23,6 @@ __all__ = [
     "CryptoDataStream",
     "CryptoHistoricalDataClient",
     "DataFeed",
-    "DataStream",
     "RESTClient",
     "StockDataStream",
     "StockHistoricalDataClient",
