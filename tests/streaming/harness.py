@@ -43,7 +43,10 @@ def events_of(data: bytes) -> list[tuple[str, Any]]:
 
 @dataclass
 class FakeConnection:
-    """Takes `room` bytes at once and is full until `take` is called."""
+    """Takes `room` bytes at once and is full until `take` is called.
+
+    With a `failure`, `works` more writes succeed.
+    """
 
     room: int = 1 << 30
     deflates: bool = False
@@ -54,11 +57,14 @@ class FakeConnection:
     writes: list[bytes] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
+    works: int = 0
     waiting: int = 0
 
     def write(self, messages: bytes) -> bool:
         if self.failure is not None:
-            raise self.failure
+            if not self.works:
+                raise self.failure
+            self.works -= 1
         if self.closed:
             return False
         self.writes.append(messages)

@@ -360,6 +360,64 @@ def test_a_failure_that_must_never_happen_ends_the_owner_and_is_logged(caplog):
     assert "publisher of the cluster failed" in caplog.text
 
 
+async def asked(relay: MemoryRelay, desk: Desk, *questions: tuple[str, int]) -> list[Any]:
+    """What the desk answers to questions of a kind, under these numbers as ids."""
+    for kind, n in questions:
+        question = {"id": str(n), "worker": "w", "asked": 0.0, "kind": kind, "body": {"n": n}}
+        await relay.send("owner", orjson.dumps(question))
+    answers: list[Any] = []
+    await desk.step(wait=1)
+    async with asyncio.timeout(5):
+        while len(answers) < len(questions):
+            answers += map(orjson.loads, await relay.receive("w", wait=5))
+    return answers
+
+
+async def test_questions_that_were_answered_are_no_longer_in_the_way(monkeypatch):
+    monkeypatch.setattr("toolkit.streaming.relay.desk.MAX_RUNNING", 3)
+    relay, release, done = MemoryRelay(), asyncio.Event(), []
+
+    async def do(body: Any) -> None:
+        done.append(body["n"])
+
+    async def wait(_body: Any) -> None:
+        await release.wait()
+
+    desk = Desk(relay, {"do": do, "wait": wait}, unexpected=lambda *_: {}, clock=lambda: 0.0)
+    for n in range(10):
+        assert [a["ok"] for a in await asked(relay, desk, ("do", n))] == [True]
+    assert done == list(range(10))
+    waiting = asyncio.create_task(asked(relay, desk, *(("wait", n) for n in range(20, 24))))
+    async with asyncio.timeout(5):
+        while desk._running < 3:  # noqa: ASYNC110 - a condition of the desk
+            await asyncio.sleep(0)
+    release.set()
+    answers = await waiting
+    assert sorted(a["ok"] for a in answers) == [False, True, True, True]
+    await desk.close()
+
+
+async def test_what_changes_something_is_done_once_and_what_only_asks_is_not_kept():
+    relay, done = MemoryRelay(), []
+
+    async def answer(body: Any) -> int:
+        done.append(body["n"])
+        return len(done)
+
+    desk = Desk(
+        relay,
+        {"change": answer, "look": answer},
+        unexpected=lambda *_: {},
+        repeatable=lambda kind, _body: kind == "look",
+        clock=lambda: 0.0,
+    )
+    for kind, results in (("change", [1, 1]), ("look", [2, 3])):
+        got = [await asked(relay, desk, (kind, results[0])) for _ in range(2)]
+        assert [answers[0]["result"] for answers in got] == results
+    assert list(desk._known) == ["1"]
+    await desk.close()
+
+
 async def test_a_question_that_is_sent_again_much_later_is_not_answered(caplog):
     relay, asked = MemoryRelay(), []
     now = 1_000.0

@@ -185,6 +185,17 @@ async def test_the_same_id_is_executed_once_and_must_mean_the_same() -> None:
         assert other["error"]["field"] == "id"
 
 
+async def test_answers_to_mere_questions_are_not_kept() -> None:
+    async with serving() as served, stock(served) as client:
+        body = {"name": "get_status", "id": "same"}
+        for _ in range(2):
+            answer = await client.call("command", body)
+            assert answer["ok"]
+            assert "repeated" not in answer
+        assert [name for name, *_ in served.bot.calls] == ["get_status"] * 2
+        assert served.server._commands._known == {}
+
+
 @pytest.mark.parametrize(
     ("token", "command", "allowed"),
     [

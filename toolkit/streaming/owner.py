@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.bot.events import Event
 from toolkit.errors import ConfigError
 from toolkit.streaming.access.auth import Identity
-from toolkit.streaming.control.commands import Commands, Reporter
+from toolkit.streaming.control.commands import READS, Commands, Reporter
 from toolkit.streaming.control.controls import ControlledBot, ControlState, StreamingControls
 from toolkit.streaming.control.notifications import Notifications
 from toolkit.streaming.control.service import BotPort
@@ -72,7 +72,9 @@ class Owner:
             on_shutdown=on_shutdown,
             timeout=settings.command_timeout,
         )
-        self._desk = Desk(relay, self._answers(), unexpected=reporter.unexpected)
+        self._desk = Desk(
+            relay, self._answers(), unexpected=reporter.unexpected, repeatable=_changes_nothing
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def publish(self, event: Event) -> None:
@@ -178,6 +180,10 @@ class Owner:
                 conflate=body["conflate"],
             )
         )
+
+
+def _changes_nothing(kind: str, body: Mapping[str, Any]) -> bool:
+    return kind in {"hello", "join"} or (kind == "command" and body["command"]["name"] in READS)
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:

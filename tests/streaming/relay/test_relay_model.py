@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -24,6 +25,7 @@ from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.hub.sequencer import Sequencer
 from toolkit.streaming.relay.follower import Follower
 from toolkit.streaming.relay.memory import MemoryRelay
+from toolkit.streaming.relay.port import Batch
 from toolkit.streaming.relay.publisher import Publisher
 from toolkit.streaming.relay.state import State
 from toolkit.streaming.wire import Stream, payload
@@ -263,6 +265,42 @@ def expected(events: list[Event]) -> list[Any]:
         if item.kind == "position" and not item.data["quantity"]:
             known.pop(f"position {item.symbol}")
     return sorted((item.kind, item.symbol or "", str(item.data)) for item in known.values())
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_loss_that_the_owners_state_would_hide_is_announced(ahead: bool) -> None:
+    relay = MemoryRelay()
+    owner = Publisher(
+        relay=relay, sequencer=Sequencer(epoch="e1", clock=lambda: START), clock=lambda: START
+    )
+
+    async def join() -> State:
+        return State.from_dict(orjson.loads(orjson.dumps(owner.state.to_dict())))
+
+    async def publish(event: Event) -> Batch:
+        owner.publish(event)
+        await owner.step()
+        return relay._log[-1]
+
+    hub = Hub(epoch="e1", clock=lambda: START)
+    follower = Follower(relay, hub=hub, join=join, on_controls=lambda _: None)
+    await publish(account(1))
+    await follower.start()
+    hub.attach("c", wake=lambda: None)
+    hub.subscribe("c", [Stream.ACCOUNT])
+    lost, _, last = [await publish(event) for event in (account(2), quote(), quote())]
+    relay._log.remove(lost)
+    relay._lossless.remove(lost)
+    if ahead:  # the owner's state tells of more than has been read
+        relay._log.remove(last)
+        await follower.step(wait=0)
+        relay._log.append(last)
+    await follower.step(wait=0)
+    await publish(quote())
+    await follower.step(wait=0)
+    events = [orjson.loads(frame.text[1:]) for frame in hub.take("c", 100)]
+    gaps = [body for name, body in events if name == "gap"]
+    assert [(gap["stream"], gap["from"], gap["to"]) for gap in gaps] == [("account", 2, 2)]
 
 
 ClusterModel.TestCase.settings = settings(

@@ -210,6 +210,30 @@ async def test_what_breaks_beneath_one_client_sends_it_the_plain_way(
     assert "the express way to broken broke" in caplog.text
 
 
+async def test_what_was_written_before_a_break_is_not_written_again() -> None:
+    harness = Harness()
+    broken, fine = FakeConnection(), FakeConnection()
+    async with harness.websocket("broken", broken), harness.websocket("fine", fine):
+        for name in ("broken", "fine"):
+            harness.hub.subscribe(name, [POSITIONS])
+        await harness.turn()
+        broken.failure, broken.works = RuntimeError("no such attribute"), 1
+        for _ in range(400):
+            harness.hub.publish(position())
+        await harness.turn()
+        before = [m["seq"] for m in broken.messages]
+        assert 0 < len(before) < 400
+        async with asyncio.timeout(5):
+            while len(harness.engine.sent) < 400 - len(before):
+                harness.engine.news.clear()
+                await harness.engine.news.wait()
+        after = [orjson.loads(text[1:])[1]["seq"] for text in harness.engine.sent]
+        assert before + after == [m["seq"] for m in fine.messages] == list(range(1, 401))
+        delivered = [record.delivered for record in harness.records.values()]
+        assert delivered == [400, 400]
+        assert harness.hub.counters.delivered == 800
+
+
 async def test_what_a_client_alone_was_to_get_survives_the_break() -> None:
     harness = Harness()
     broken = FakeConnection(failure=RuntimeError("no such attribute"))

@@ -24,6 +24,8 @@ REMEMBERED_SECONDS = 600.0
 MAX_RUNNING = 100
 # About this very server: a worker of a cluster answers them itself.
 OWN = frozenset({"get_streaming_stats"})
+# They change nothing: they may be carried out any number of times.
+READS = frozenset(name for name in COMMAND_ROLES if name.startswith("get_"))
 
 
 class Reporter:
@@ -45,8 +47,9 @@ class Commands:
     """Runs commands on the bot; answers are `{ok, result}` or `{ok, error}`.
 
     An id is remembered for ten minutes (the last 1,000): the same command with the same id is
-    answered again without being executed again, with `repeated: true`. A `membership` carries
-    out elsewhere what is not about this server.
+    answered again without being executed again, with `repeated: true`. Questions (READS) change
+    nothing and are just asked again: their answers are too large to be kept. A `membership`
+    carries out elsewhere what is not about this server.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Commands:
     def _task(
         self, command: Command, identity: Identity, who: str
     ) -> tuple[asyncio.Task[dict[str, Any]], bool]:
-        if command.id is None:
+        if command.id is None or command.name in READS:
             return self._start(command, who), False
         self._forget()
         key = (identity.name, command.id)

@@ -69,6 +69,7 @@ class Guard:
         self._penalties = penalties
         self._peers: dict[str, Peer] = {}
         self._allowances: dict[str, Allowance] = {}
+        self._slowed: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -128,13 +129,13 @@ class Guard:
                     if event.get("code") in OFFENSIVE:
                         self._penalties.offend(address)
                     return event
+                if pause := allowance.pause(self._monotonic()):
+                    await asyncio.sleep(pause)
                 if peer.gone or self._is_over(peer.session):
                     return await peer.close(POLICY)
                 text = event.get("text")
                 if text is None and not self._settings.websocket.binary:
                     return await peer.close(UNSUPPORTED)
-                if pause := allowance.pause(self._monotonic()):
-                    await asyncio.sleep(pause)
                 now = self._monotonic()
                 verdict = allowance.take(now)
                 if verdict is Verdict.CUT:
@@ -191,13 +192,13 @@ class Guard:
             await refuse_http(send, problem, 413 if len(body) > most else 400)
             return
         session = _session(scope)
-        if self._is_over(session):
-            await refuse_http(send, WireError("this session is over; connect again"), 400)
-            return
         flood = await self._flood(session, body.count(b"\x1e") + 1)
         if flood is not None:
             self._penalties.offend(address_of(scope))
             await refuse_http(send, flood, 429)
+            return
+        if self._is_over(session):
+            await refuse_http(send, WireError("this session is over; connect again"), 400)
             return
         scope["headers"] = [
             *((name, value) for name, value in scope["headers"] if name != b"content-length"),
@@ -209,9 +210,16 @@ class Guard:
     async def _flood(self, session: str, packets: int) -> WireError | None:
         if session not in self._sessions:
             return None
+        if session in self._slowed:
+            # Engine.IO's clients wait for an answer; others would pile up here.
+            return WireError("one request at a time, please", field="messages", retry_after=1.0)
         allowance = self._allowances.setdefault(session, self._allowance())
         if pause := allowance.pause(self._monotonic(), count=packets):
-            await asyncio.sleep(pause)
+            self._slowed.add(session)
+            try:
+                await asyncio.sleep(pause)
+            finally:
+                self._slowed.discard(session)
         now = self._monotonic()
         verdicts = {allowance.take(now) for _ in range(packets)}
         if verdicts == {Verdict.TAKEN}:

@@ -14,7 +14,7 @@ from toolkit.streaming.http.service import Service, needs
 from toolkit.streaming.requests import parse_command
 from toolkit.streaming.wire import Role
 
-ERRORS = (400, 401, 403, 405, 413, 415, 422, 500, 503)
+ERRORS = (400, 401, 403, 405, 408, 413, 415, 422, 500, 503)
 
 
 def bot_routes(service: Service) -> APIRouter:

@@ -48,7 +48,7 @@ def _add_settings(router: APIRouter, service: Service) -> None:
         return _config(service)
 
     @router.post(
-        "/api/websocket/config", tags=["streaming"], responses=responses(400, 413, 415, 422)
+        "/api/websocket/config", tags=["streaming"], responses=responses(400, 408, 413, 415, 422)
     )
     async def set_config(change: models.Change, identity: Identity = tune) -> models.Config:
         """Change intervals and notifications; answers the settings now in force."""
@@ -62,7 +62,7 @@ def _add_switches(router: APIRouter, service: Service) -> None:
     trade = needs(service, Role.TRADE)
 
     @router.post(
-        "/api/websocket/start", tags=["streaming"], responses=responses(400, 413, 415, 422)
+        "/api/websocket/start", tags=["streaming"], responses=responses(400, 408, 413, 415, 422)
     )
     async def start(body: models.Start | None = None, identity: Identity = trade) -> models.Config:
         """Let messages flow to clients. The bot itself is started by the command `start`."""

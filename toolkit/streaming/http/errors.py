@@ -61,6 +61,7 @@ MEANINGS: Mapping[int, str] = {
     403: "The token's role may not do this, or the page that asks is not trusted.",
     404: "There is nothing under this name.",
     405: "This address knows other methods; the header Allow lists them.",
+    408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The body must be JSON, and its Content-Type application/json.",
     422: "A field is wrong; the error names it.",

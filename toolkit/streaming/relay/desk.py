@@ -1,4 +1,4 @@
-"""Questions of workers and the owner's answers: each is answered once, however often it is sent.
+"""Questions of workers and the owner's answers: what changes something is done once.
 
 Whatever is lost on the way is asked again under the same id until it is answered or too late.
 """
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 Unexpected = Callable[[str, BaseException], dict[str, Any]]
+Repeatable = Callable[[str, Mapping[str, Any]], bool]
 
 RECEIVE_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 1.0
@@ -35,8 +36,10 @@ MAX_RUNNING = 1_000
 
 
 class Desk:
-    """The owner's end: runs `answers[kind]` for each question.
+    """The owner's end: runs `answers[kind]` for each question, however often it is sent.
 
+    `repeatable` tells of a kind and body that they change nothing: such an answer, which may be
+    large, is not kept once it is given, and is worked out anew when it is asked for again.
     `unexpected` reports an exception and returns what may be told of it. `clock` is in seconds
     since the Unix epoch, and the same for all: owner and workers share a machine.
     """
@@ -47,9 +50,12 @@ class Desk:
         answers: Mapping[str, Answer],
         *,
         unexpected: Unexpected,
+        repeatable: Repeatable = lambda _kind, _body: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._relay = relay
+        self._repeatable = repeatable
+        self._running = 0
         self._clock = clock
         self._answers = answers
         self._unexpected = unexpected
@@ -88,10 +94,12 @@ class Desk:
 
     def _task(self, question: Mapping[str, Any]) -> asyncio.Task[dict[str, Any]]:
         self._forget()
-        key = question["id"]
+        key, kind, body = question["id"], question["kind"], question["body"]
         if key not in self._known:
-            task = asyncio.create_task(self._answer(question["kind"], question["body"]))
+            task = asyncio.create_task(self._answer(kind, body))
             self._known[key] = (time.monotonic(), task)
+            if self._repeatable(kind, body):
+                task.add_done_callback(lambda _: self._known.pop(key, None))
         return self._known[key][1]
 
     def _forget(self) -> None:
@@ -103,14 +111,17 @@ class Desk:
             del self._known[key]
 
     async def _answer(self, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._running += 1
         try:
-            if len(self._known) > MAX_RUNNING:
+            if self._running > MAX_RUNNING:
                 raise RelayError(f"{MAX_RUNNING} questions wait for the owner; try again later")
             return {"ok": True, "result": plain(await self._answers[kind](body))}
         except ToolkitError as error:
             return {"ok": False, "error": plain(error.to_dict())}
         except Exception as error:  # noqa: BLE001 - reported in full, answered without details
             return {"ok": False, "error": self._unexpected(f"worker's {kind}", error)}
+        finally:
+            self._running -= 1
 
 
 class Line:

@@ -117,7 +117,7 @@ class Follower:
         if state.number >= self.position:
             self._newer, self._torn = state, False
             if state.number == self.position:
-                self._adopt(state)
+                self._come_to(state)
 
     async def _follow(self, batch: Batch) -> None:
         if batch.after > self.position:
@@ -142,7 +142,7 @@ class Follower:
         if entry.number <= self.position:
             return  # sent again, in another batch
         if self._newer is not None and entry.number > self._newer.number:
-            self._adopt(self._newer)
+            self._come_to(self._newer)
         self.position = entry.number
         self._heard = self._monotonic()
         if isinstance(entry, Pulse):
@@ -163,6 +163,12 @@ class Follower:
             self._hub.lose(stream, known + 1, seq)
             self.state.lossless[stream] = seq
             self._torn = True
+
+    def _come_to(self, state: State) -> None:
+        # Up to here everything was read: what the owner has published besides is lost.
+        for stream, seq in state.lossless.items():
+            self._check(stream, seq)
+        self._adopt(state)
 
     def _adopt(self, state: State) -> None:
         self.state, self._newer = state, None

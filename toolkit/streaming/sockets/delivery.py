@@ -20,7 +20,7 @@ from toolkit.streaming.hub.frames import Frame
 from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.measures.stats import ClientRecord, ServiceStats
 from toolkit.streaming.sockets import plain
-from toolkit.streaming.sockets.lane import Lane
+from toolkit.streaming.sockets.lane import Lane, WayBrokenError
 from toolkit.streaming.sockets.packing import Chunk, pack
 from toolkit.streaming.sockets.plain import PlainWriter
 from toolkit.streaming.sockets.switchboard import App, Switchboard
@@ -221,7 +221,7 @@ class Delivery:
             written = self._write(lane, [data])
             self._count(lane, frames[:written], paced=self._hub.paced(client))
             if writer := self._writers.get(client):
-                writer.put_first(frames)
+                writer.put_first(frames[written:])
         if not lane.takes:
             return
         due = self._hub.due_in(client)
@@ -235,13 +235,13 @@ class Delivery:
     def _write(self, lane: Lane, chunks: Sequence[Chunk]) -> int:
         try:
             return lane.write(chunks)
-        except Exception:
+        except WayBrokenError as broken:
             log.exception("the express way to %s broke; it goes on the plain way", lane.record.id)
             lane.close()
             del self._lanes[lane.record.id]
             self._switchboard.forget(lane.record.transport_id)
             self._go_plain(lane.record)
-            return 0
+            return broken.written
 
     def _count(self, lane: Lane, frames: Sequence[Frame], *, paced: bool = False) -> None:
         for frame in frames:

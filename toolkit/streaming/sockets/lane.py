@@ -10,6 +10,14 @@ from toolkit.streaming.sockets.connection import Connection
 from toolkit.streaming.sockets.packing import Chunk
 
 
+class WayBrokenError(Exception):
+    """Writing failed unexpectedly, after `written` frames; its cause says how."""
+
+    def __init__(self, written: int) -> None:
+        super().__init__(f"writing failed after {written} frames")
+        self.written = written
+
+
 class Lane:
     """Writes to the connection of one client, and watches it.
 
@@ -56,10 +64,17 @@ class Lane:
         return self.open and not self.connection.full
 
     def write(self, chunks: Sequence[Chunk]) -> int:
-        """Write until the connection is full or closed; return how many frames were written."""
+        """Write until the connection is full or closed; return how many frames were written.
+
+        Raises WayBrokenError when writing fails in a way that it never should.
+        """
         written = 0
         for chunk in chunks:
-            if not self.connection.write(chunk.data):
+            try:
+                open_still = self.connection.write(chunk.data)
+            except Exception as problem:
+                raise WayBrokenError(written) from problem
+            if not open_still:
                 self.open = False
                 break
             written += chunk.carried
