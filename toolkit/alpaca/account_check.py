@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import partial
+import asyncio
 
-from toolkit.errors import BrokerError
+from toolkit.alpaca.settings import AlpacaSettings
+from toolkit.alpaca.trading import AlpacaTrading
 
 
 def check_account(*, key_id: str, secret_key: str, url: str, timeout: float) -> str:
     """Return the account's status in words; raises BrokerError. `timeout` in seconds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # alpaca-py: websockets.legacy
-        from alpaca.common.exceptions import APIError
-        from alpaca.trading.client import TradingClient
-    import requests
+    settings = AlpacaSettings(
+        key_id=key_id,
+        secret_key=secret_key,
+        paper="paper" in url,
+        trading_url=url,
+        connect_timeout=timeout,
+        request_timeout=timeout,
+        patience=timeout,
+    )
+    return asyncio.run(_check(settings))
 
-    client = TradingClient(key_id, secret_key, url_override=url)
-    session = client._session
-    session.request = partial(session.request, timeout=timeout)  # type: ignore[method-assign]
+
+async def _check(settings: AlpacaSettings) -> str:
+    trading = AlpacaTrading(settings)
     try:
-        account = client.get_account()
-    except APIError as error:
-        raise BrokerError(f"Alpaca refused the keys: HTTP {error.status_code}") from None
-    except requests.RequestException as error:
-        raise BrokerError(f"Alpaca cannot be reached: {type(error).__name__}") from None
+        account = await trading.account()
     finally:
-        session.close()
-    status = getattr(account, "status", "unknown")
-    return f"account {getattr(status, 'value', status)} at {url}"
+        await trading.close()
+    blocked = ", which may not trade" if account.trading_blocked else ""
+    return f"account {account.status} at {settings.trading}{blocked}"

@@ -68,6 +68,7 @@ class Caller(Generic[ClientT]):
         settings: AlpacaSettings,
         translate: Translate,
         breaker: Breaker | None = None,
+        bucket: TokenBucket | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         backoff: Callable[[], Backoff] = Backoff,
@@ -75,7 +76,7 @@ class Caller(Generic[ClientT]):
         self.breaker = breaker or Breaker()
         self._make, self._settings, self._translate = make, settings, translate
         self._monotonic, self._sleep, self._backoff = monotonic, sleep, backoff
-        bucket = TokenBucket(per_minute=settings.requests_per_minute, now=monotonic())
+        bucket = bucket or TokenBucket(per_minute=settings.requests_per_minute, now=monotonic())
         self._throttle = Throttle(bucket, patience=settings.patience, monotonic=monotonic)
         self._idle: deque[Line[ClientT]] = deque()
         self._changes = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca-change")

@@ -185,6 +185,8 @@ def _answered(error: APIError) -> Trouble:
         reason = Reason.TIMEOUT if status == 504 else Reason.SERVER
         return Trouble(reason=reason, message=words, data=facts)
     reason = _reason(status, number, message)
+    if reason is Reason.KEYS:
+        message = f"Alpaca refused the keys (HTTP {status})"
     return Trouble(reason=reason, message=message or f"HTTP {status}", data=facts)
 
 
