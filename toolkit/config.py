@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,6 +11,8 @@ from platformdirs import user_state_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toolkit.alpaca.settings import AlpacaSettings
+from toolkit.core.limits import RiskLimits
 from toolkit.errors import ConfigError
 from toolkit.streaming.settings import Limits, ServerSettings, WebSocketConfig
 from toolkit.streaming.wire import DEFAULT_PORT
@@ -25,6 +28,10 @@ ENVIRONMENT_NAMES = {
     "alpaca_key_id": "APCA_API_KEY_ID",
     "alpaca_secret_key": "APCA_API_SECRET_KEY",
     "alpaca_trading_url": "ALPACA_TRADING_URL",
+    "alpaca_data_url": "ALPACA_DATA_URL",
+    "alpaca_trading_stream_url": "ALPACA_TRADING_STREAM_URL",
+    "alpaca_stock_stream_url": "ALPACA_STOCK_STREAM_URL",
+    "alpaca_crypto_stream_url": "ALPACA_CRYPTO_STREAM_URL",
 }
 
 
@@ -41,7 +48,8 @@ class Settings(BaseSettings):
 
     Those are `WEBSOCKET_PING_TIMEOUT`, `WEBSOCKET_PING_INTERVAL`, `STREAMING_INTERVAL`,
     `NOTIFICATION_THROTTLE` (seconds), `WEBSOCKET_MAX_LATENCY` (milliseconds), `MAX_CONNECTIONS`,
-    and Alpaca's own for the keys.
+    and Alpaca's own for keys and addresses. `feed` is of stocks: iex or sip. `allow_live` lets a
+    bot trade real money without being asked. `max_...` are the limits of `RiskLimits`.
     """
 
     model_config = SettingsConfigDict(
@@ -64,7 +72,19 @@ class Settings(BaseSettings):
     max_connections: int | None = _named("max_connections", None, ge=1)
     alpaca_key_id: SecretStr | None = _named("alpaca_key_id", None)
     alpaca_secret_key: SecretStr | None = _named("alpaca_secret_key", None)
-    alpaca_trading_url: str = _named("alpaca_trading_url", "https://paper-api.alpaca.markets")
+    alpaca_trading_url: str | None = _named("alpaca_trading_url", None)
+    alpaca_data_url: str | None = _named("alpaca_data_url", None)
+    alpaca_trading_stream_url: str | None = _named("alpaca_trading_stream_url", None)
+    alpaca_stock_stream_url: str | None = _named("alpaca_stock_stream_url", None)
+    alpaca_crypto_stream_url: str | None = _named("alpaca_crypto_stream_url", None)
+    feed: str = "iex"
+    allow_live: bool = False
+    max_position_value: float | None = None
+    max_exposure: float | None = None
+    max_orders_per_minute: int | None = None
+    max_daily_loss: float | None = None
+    max_daily_loss_percent: float | None = None
+    max_drawdown_percent: float | None = None
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -122,6 +142,30 @@ class Settings(BaseSettings):
     def has_alpaca_keys(self) -> bool:
         """Whether both of Alpaca's keys are set."""
         return bool(self.alpaca_key_id and self.alpaca_secret_key)
+
+    def alpaca(self, *, live: bool = False, feed: str | None = None) -> AlpacaSettings:
+        """Return how to reach Alpaca; raises ConfigError for a wrong feed or address."""
+        return AlpacaSettings(
+            key_id=_revealed(self.alpaca_key_id),
+            secret_key=_revealed(self.alpaca_secret_key),
+            paper=not live,
+            feed=feed or self.feed,
+            trading_url=self.alpaca_trading_url,
+            data_url=self.alpaca_data_url,
+            trading_stream_url=self.alpaca_trading_stream_url,
+            stock_stream_url=self.alpaca_stock_stream_url,
+            crypto_stream_url=self.alpaca_crypto_stream_url,
+        )
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """The limits that are set, by their names in `RiskLimits`."""
+        values = {name: getattr(self, name) for name in RiskLimits.__dataclass_fields__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
 
 
 def _config_error(error: ValidationError) -> ConfigError:

@@ -33,6 +33,9 @@ CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
 SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
 StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
 CryptoFeeOption = Annotated[float, typer.Option(help="Fee on crypto, in bps of the notional.")]
+LimitOption = Annotated[float | None, typer.Option(help="Limit for entries, in dollars.")]
+PercentOption = Annotated[float | None, typer.Option(help="Limit for entries, in percent.")]
+RateOption = Annotated[int | None, typer.Option(help="Limit for entries, a minute.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help=DEBUG_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SpeedOption = Annotated[
@@ -42,6 +45,11 @@ SpeedOption = Annotated[
 # People's progress and errors go to the screen, results to paper: stdout.
 screen = Console(stderr=True, highlight=False)
 paper = Console(highlight=False)
+
+
+def ask(question: str) -> str:
+    """Show a question on the screen and return the line that was typed."""
+    return screen.input(escape(question))
 
 
 def print_error(message: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -18,27 +19,32 @@ from rich.table import Table
 
 from toolkit.cli import console
 from toolkit.config import Settings
+from toolkit.errors import ToolkitError
 from toolkit.session.registry import Registry
 
-ALPACA_TIMEOUT = 10.0
 DISTRIBUTION = "stochrsi-toolkit"
 EXTRAS = ("", "notebook", "apps", "backtest", "dask", "redis", "alerts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One finding; `mend` says what to do, empty when nothing is to be done."""
+    """One finding; `mend` says what to do, empty when nothing is to be done.
+
+    `facts` are more values for scripts.
+    """
 
     name: str
     ok: bool
     found: str
     mend: str = ""
     needed: bool = True
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def doctor(
     *,
     port: Annotated[int | None, typer.Option(help="Port to check; default 9765.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Check the live account.")] = False,
     as_json: console.JsonOption = False,
 ) -> int:
     """Check Python, packages, port, keys and browser, and say how to mend each."""
@@ -47,7 +53,7 @@ def doctor(
         _python,
         _packages,
         lambda: _port(settings),
-        lambda: _alpaca(settings),
+        lambda: _alpaca(settings, live=live),
         _browser,
         _node,
     ]
@@ -64,7 +70,9 @@ def doctor(
 
 
 def _plain(check: Check) -> dict[str, Any]:
-    return {k: v for k, v in asdict(check).items() if k != "name"}
+    values = asdict(check)
+    plain = {k: v for k, v in values.items() if k not in ("name", "facts")}
+    return {**plain, **check.facts}
 
 
 def _table(checks: list[Check]) -> Table:
@@ -140,24 +148,28 @@ def _port(settings: Settings) -> list[Check]:
         ]
 
 
-def _alpaca(settings: Settings) -> list[Check]:
-    if not (settings.alpaca_key_id and settings.alpaca_secret_key):
+def _alpaca(settings: Settings, *, live: bool) -> list[Check]:
+    if not settings.has_alpaca_keys:
         mend = "not needed for simulation; else set APCA_API_KEY_ID and APCA_API_SECRET_KEY"
         return [Check(name="alpaca", ok=False, found="no keys", mend=mend, needed=False)]
-    from toolkit.alpaca.account_check import check_account
-    from toolkit.errors import BrokerError
+    from toolkit.session.checkup import check_alpaca
 
     try:
-        found = check_account(
-            key_id=settings.alpaca_key_id.get_secret_value(),
-            secret_key=settings.alpaca_secret_key.get_secret_value(),
-            url=settings.alpaca_trading_url,
-            timeout=ALPACA_TIMEOUT,
-        )
-    except BrokerError as error:
+        alpaca = settings.alpaca(live=live)
+        checkup = asyncio.run(check_alpaca(alpaca))
+    except ToolkitError as error:
         mend = "check the keys (paper and live differ) and the network"
         return [Check(name="alpaca", ok=False, found=error.message, mend=mend, needed=False)]
-    return [Check(name="alpaca", ok=True, found=found, needed=False)]
+    return [
+        Check(
+            name="alpaca",
+            ok=not checkup.trouble,
+            found=checkup.story,
+            mend=checkup.trouble,
+            needed=False,
+            facts=checkup.facts,
+        )
+    ]
 
 
 def _browser() -> list[Check]:

@@ -12,6 +12,7 @@ from toolkit.cli import console
 from toolkit.cli.backtest import backtest
 from toolkit.cli.doctor import doctor
 from toolkit.cli.exchange import exchange
+from toolkit.cli.halt import halt, resume
 from toolkit.cli.loadtest import loadtest
 from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, dashboard, lab, replay, backtest, loadtest, exchange, doctor):
+for command in (serve, halt, resume, dashboard, lab, replay, backtest, loadtest, exchange, doctor):
     app.command()(command)
 app.add_typer(token)
 

@@ -17,8 +17,10 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop, run_foreground
+from toolkit.session.build import trades_alpaca
+from toolkit.session.consent import fetch_account_number, require_consent
 from toolkit.session.logs import set_up_logging
-from toolkit.session.options import LaunchOptions
+from toolkit.session.options import LaunchOptions, checked_name
 from toolkit.session.registry import Registry
 
 if TYPE_CHECKING:
@@ -40,6 +42,22 @@ def serve(
     stock_fee_bps: console.StockFeeOption = 0.0,
     crypto_fee_bps: console.CryptoFeeOption = 25.0,
     slippage_bps: console.SlippageOption = 0.0,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Simulate, although Alpaca's keys are set.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Trade real money; asks for the account's number.")
+    ] = False,
+    feed: Annotated[str | None, typer.Option(help="Feed of stocks: iex or sip.")] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of the bot, in order ids and files.")
+    ] = "stochrsi",
+    max_position_value: console.LimitOption = None,
+    max_exposure: console.LimitOption = None,
+    max_orders_per_minute: console.RateOption = None,
+    max_daily_loss: console.LimitOption = None,
+    max_daily_loss_percent: console.PercentOption = None,
+    max_drawdown_percent: console.PercentOption = None,
     dashboard: Annotated[bool, typer.Option(help="Serve the dashboard at /.")] = True,
     workers: Annotated[
         int | None, typer.Option(help="Processes that serve clients; needs Redis.")
@@ -75,8 +93,23 @@ def serve(
         seed=seed,
         speed=speed,
         dashboard=dashboard,
+        market="simulated" if simulated else "auto",
+        live=live,
+        feed=feed,
+        name=checked_name(name),
     )
-    settings = Settings.load(host=host, port=port, redis=redis)
+    settings = Settings.load(
+        host=host,
+        port=port,
+        redis=redis,
+        max_position_value=max_position_value,
+        max_exposure=max_exposure,
+        max_orders_per_minute=max_orders_per_minute,
+        max_daily_loss=max_daily_loss,
+        max_daily_loss_percent=max_daily_loss_percent,
+        max_drawdown_percent=max_drawdown_percent,
+    )
+    _check(options, settings)
     service: Service | Cluster
     if workers is None and redis is None:
         service = Service(options, settings)
@@ -87,7 +120,10 @@ def serve(
     def ready(service: Service | Cluster) -> None:
         names = ", ".join(service.bot.symbols)
         market = escape(service.bot.market.name)
-        console.screen.print(f"[bold]{market}[/] market, {escape(names)}")
+        broker = escape(service.bot.broker.name)
+        console.screen.print(f"[bold]{market}[/] market, {broker} broker, {escape(names)}")
+        for gate in service.bot.gates.closed:
+            console.screen.print(f"[yellow]no entries:[/] {escape(gate.reason)}")
         if isinstance(service, Cluster):
             console.screen.print(escape(service.story))
         sys.stdout.write(f"Open {service.link}\n")
@@ -97,6 +133,16 @@ def serve(
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(run(service, settings, isolation="serve", ready=ready))
     return console.OK
+
+
+def _check(options: LaunchOptions, settings: Settings) -> None:
+    trades_alpaca(options, settings)
+    require_consent(
+        options,
+        settings,
+        account_number=lambda alpaca: asyncio.run(fetch_account_number(alpaca)),
+        ask=console.ask if sys.stdin.isatty() else None,
+    )
 
 
 def _cluster(

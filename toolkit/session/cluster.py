@@ -60,7 +60,7 @@ class Cluster:
     """The owner's process: runs the bot, keeps the workers alive, serves no client itself."""
 
     def __init__(self, options: LaunchOptions, settings: Settings, cluster: ClusterOptions) -> None:
-        self.bot: Bot = build_bot(options, publish=self._publish)
+        self.bot: Bot = build_bot(options, publish=self._publish, settings=settings)
         self.shutdown = asyncio.Event()
         self._options, self._settings, self._cluster = options, settings, cluster
         self._serving = settings.server(websocket=options.websocket)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
+from toolkit.alpaca.settings import AlpacaSettings
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
+from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import LoopThread
+from toolkit.session.build import trades_alpaca
+from toolkit.session.consent import AskText, fetch_account_number, require_consent
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
-from toolkit.session.options import LaunchOptions, checked_options
+from toolkit.session.options import LaunchOptions, Market, checked_options
 from toolkit.session.registry import Registry, ServerRecord, link_to
 from toolkit.session.session import Session
 from toolkit.streaming.settings import WebSocketConfig
@@ -35,9 +40,20 @@ def launch(
     port: int | None = None,
     dashboard: bool = False,
     websocket: WebSocketConfig | None = None,
+    market: Market | None = None,
+    live: bool = False,
+    feed: str | None = None,
+    limits: RiskLimits | None = None,
+    name: str | None = None,
+    ask: AskText = input,
     announce: Announce = print,
 ) -> Session:
     """Start bot and server in the background and return at once.
+
+    With Alpaca's keys set it trades the paper account, `market="simulated"` all the same
+    simulates; `live=True` trades real money once the account's number is typed (`ask`), or
+    TOOLKIT_ALLOW_LIVE=1 is set. `feed` is iex or sip, `limits` bind entries, `name` tells bots
+    of one account apart.
 
     `isolation="thread"` runs them in a thread of this process; `"process"` in one of their own,
     which neither a busy nor a restarted kernel touches, and which a later `launch` on the same
@@ -62,33 +78,44 @@ def launch(
         seed=seed,
         speed=speed,
         websocket=websocket,
+        market=market,
+        live=live or None,
+        feed=feed,
+        limits=limits,
+        name=name,
     )
-    return _launch(wanted, isolation=isolation, port=port, dashboard=dashboard, announce=announce)
-
-
-def _launch(
-    wanted: Mapping[str, Any],
-    *,
-    isolation: str,
-    port: int | None,
-    dashboard: bool,
-    announce: Announce,
-) -> Session:
     settings = Settings.load(port=port)
     options = LaunchOptions(**wanted, dashboard=dashboard)
+    trades_alpaca(options, settings)
     loop = LoopThread("toolkit")
     try:
-        found = ProcessHost.find(settings) if isolation == "process" else None
-        if found is not None:
-            _check_same(found.record, options, wanted)
-            session = _attach(found.record.url, found.record.token, loop=loop, host=found)
-        else:
-            session = _start(options, settings, isolation=isolation, loop=loop)
+        require_consent(options, settings, account_number=partial(_account_number, loop), ask=ask)
+        session, how = _begin(options, settings, wanted, isolation=isolation, loop=loop)
     except BaseException:
         loop.stop()
         raise
-    announce(_story(session, settings, "started" if found is None else "found again"))
+    announce(_story(session, how))
     return session
+
+
+def _account_number(loop: LoopThread, alpaca: AlpacaSettings) -> str:
+    return loop.call(fetch_account_number(alpaca))
+
+
+def _begin(
+    options: LaunchOptions,
+    settings: Settings,
+    wanted: Mapping[str, Any],
+    *,
+    isolation: str,
+    loop: LoopThread,
+) -> tuple[Session, str]:
+    found = ProcessHost.find(settings) if isolation == "process" else None
+    if found is None:
+        return _start(options, settings, isolation=isolation, loop=loop), "started"
+    _check_same(found.record, options, wanted)
+    session = _attach(found.record.url, found.record.token, loop=loop, host=found)
+    return session, "found again"
 
 
 def _check_same(running: ServerRecord, options: LaunchOptions, wanted: Mapping[str, Any]) -> None:
@@ -145,16 +172,15 @@ def connect(url: str | None = None, *, token: str | None = None) -> Session:
         raise
 
 
-def _story(session: Session, settings: Settings, how: str) -> str:
-    names = ", ".join(session.symbols)
-    lines = [f"{how}: simulated broker, {names}, {session.link}"]
+def _story(session: Session, how: str) -> str:
+    names, status = ", ".join(session.symbols), session.status()
+    lines = [f"{how}: {status['broker']} broker, {status['market']} data, {names}, {session.link}"]
     if session.isolation == "thread":
         lines.append(
             "bot and server share this kernel; for a real account use isolation='process', "
             "which a busy or restarted kernel cannot touch"
         )
-    if settings.has_alpaca_keys:
-        lines.append("Alpaca keys are set but not used: this version trades simulated markets only")
+    lines += [f"no entries: {gate['reason']}" for gate in status["gates"]]
     return "\n".join(lines)
 
 

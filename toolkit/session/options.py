@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
+from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters, Value
+from toolkit.errors import ConfigError
 from toolkit.streaming.settings import WebSocketConfig
 
 DEFAULT_SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
+MARKETS = ("auto", "simulated", "alpaca")
+# The name begins every order id, of which Alpaca takes 48 characters.
+NAME = re.compile(r"[a-z0-9_]{1,10}")
+Market = Literal["auto", "simulated", "alpaca"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,11 @@ class LaunchOptions:
     None are all of the recording, or a few of the simulated market. `speed` is as in
     `market.pace`: `60` or `60x` times real time, `60/s` bars a second, or `max`. `capital` in
     dollars, `timeframe` in seconds. `websocket` None is as the environment says.
+
+    `market` auto is Alpaca when keys are set and nothing is replayed. `live` trades real money,
+    else paper. `feed` is of stocks (iex, sip), `limits` bind entries; None of both: as the
+    environment says. `name` tells bots of one account apart: in order ids, and in the folder
+    where journal and halt lie.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -35,6 +47,11 @@ class LaunchOptions:
     timeframe: float = 60.0
     dashboard: bool = True
     websocket: WebSocketConfig | None = None
+    market: Market = "auto"
+    live: bool = False
+    feed: str | None = None
+    limits: RiskLimits | None = None
+    name: str = "stochrsi"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values that `from_dict` reads back."""
@@ -48,6 +65,8 @@ class LaunchOptions:
         data["costs"] = Costs(**data["costs"])
         websocket = data.get("websocket")
         data["websocket"] = WebSocketConfig(**websocket) if websocket else None
+        limits = data.get("limits")
+        data["limits"] = RiskLimits(**limits) if limits else None
         return cls(**data)
 
 
@@ -61,6 +80,11 @@ def checked_options(
     seed: int | None,
     speed: str | float | None,
     websocket: WebSocketConfig | None,
+    market: str | None = None,
+    live: bool | None = None,
+    feed: str | None = None,
+    limits: RiskLimits | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Return what was given (not None) as values of LaunchOptions; raises ConfigError."""
     wanted = {
@@ -72,5 +96,32 @@ def checked_options(
         "seed": seed,
         "speed": None if speed is None else str(speed),
         "websocket": websocket,
+        "market": None if market is None else checked_market(market),
+        "live": live,
+        "feed": feed,
+        "limits": limits,
+        "name": None if name is None else checked_name(name),
     }
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def checked_market(market: str) -> Market:
+    """Return where to trade; raises ConfigError."""
+    if market not in MARKETS:
+        raise ConfigError(
+            f"market is {market!r}; allowed: {', '.join(MARKETS)}",
+            field="market",
+            allowed=list(MARKETS),
+        )
+    return market  # type: ignore[return-value]
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a bot; raises ConfigError."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"name is {name!r}; allowed: 1 to 10 of a-z, 0-9 and _",
+            field="name",
+            allowed="a-z, 0-9, _",
+        )
+    return name

@@ -96,6 +96,16 @@ class Registry:
         return records
 
 
+def bot_folder(state_dir: Path, name: str) -> Path:
+    """Where the bots of one name keep what outlives them: journal, halt, losses."""
+    return state_dir / "bots" / name
+
+
+def halt_file(state_dir: Path, name: str) -> Path:
+    """The file that halts the bots of one name."""
+    return bot_folder(state_dir, name) / "halt"
+
+
 def log_file(state_dir: Path, name: str) -> Path:
     """Where a child process writes its log."""
     return state_dir / "logs" / f"{name}.log"

@@ -33,7 +33,7 @@ class Service:
         self, options: LaunchOptions, settings: Settings, *, listener: Publish | None = None
     ) -> None:
         self.hub = Hub(epoch=secrets.token_hex(8), clock=lambda: datetime.now(UTC))
-        self.bot: Bot = build_bot(options, publish=self._publish)
+        self.bot: Bot = build_bot(options, publish=self._publish, settings=settings)
         self._options, self._settings = options, settings
         self._listener = listener
         self._listening = False

@@ -149,6 +149,19 @@ class Session:
         result: dict[str, Any] = self.client.command("flatten")
         return result
 
+    def halt(self, *, flatten: bool = False, reason: str = "") -> dict[str, Any]:
+        """Pull the kill switch: no entries, those that wait are taken back, also after a restart.
+
+        `flatten` closes all positions too. Returns the ids of orders sent, refused, cancelled.
+        """
+        result: dict[str, Any] = self.client.command("halt", flatten=flatten, reason=reason)
+        return result
+
+    def lift_halt(self) -> dict[str, Any]:
+        """Take entries again after a halt; what was stopped otherwise stays so."""
+        status: dict[str, Any] = self.client.command("resume_trading")
+        return status
+
     def start_streaming(self, interval: float | None = None) -> dict[str, Any]:
         """Let messages flow to clients; `interval` (seconds) as in `set_streaming_interval`.
 
