@@ -44,6 +44,10 @@ class LongerBars:
         """Return the open of the bar that holds a moment."""
         return _EPOCH + (moment - _EPOCH) // self._step * self._step
 
+    def end_of(self, start: datetime) -> datetime:
+        """Return when the bar of an open is over."""
+        return start + self._step
+
     def on_minute(self, minute: Bar) -> list[Bar]:
         """Take a final minute, or the correction of one; return what it makes final."""
         start = self.start_of(minute.timestamp)

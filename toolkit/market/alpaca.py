@@ -1,0 +1,320 @@
+"""Alpaca as a market: live streams that are joined with history, without hole or overlap."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from toolkit.alpaca.port import Data, DataStream, Link, LinkNews
+from toolkit.core.types import Bar, MarketEvent, Quote, Trade, is_crypto
+from toolkit.errors import ConfigError, DataError
+from toolkit.market.arrivals import Counts, Hole
+from toolkit.market.backfill import Answer, Backfill
+from toolkit.market.inbox import Inbox
+from toolkit.market.intake import Intake
+from toolkit.market.links import LinkWatch
+from toolkit.market.lookback import built, last_minutes
+from toolkit.market.port import FeedHealth
+from toolkit.market.sessions import is_open
+
+log = logging.getLogger(__name__)
+INBOX_SIZE = 10_000
+STOCKS, CRYPTO = "stocks", "crypto"
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long is waited, in seconds.
+
+    `mute`: for anything at all while the market is open; `bar`: for a bar after its minute is
+    seen to be over; `hole`: for history, while newer bars wait; `settle`: until history knows a
+    minute; `tick`: between two looks at all of this.
+    """
+
+    mute: float = 45.0
+    bar: float = 3.0
+    hole: float = 15.0
+    settle: float = 2.0
+    tick: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    kind: str
+    item: MarketEvent | LinkNews
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """Time to look around."""
+
+
+class AlpacaMarketData:
+    """Stocks of one feed and crypto, through Alpaca's streams and its history.
+
+    `streams` has the keys `stocks` and `crypto`, as far as `symbols` need them; they end with
+    `stop()`, `data` belongs to the caller. `timeframe` in seconds: whole minutes that divide an
+    hour. Order is strict within a symbol; others go on while one waits for a hole. `clock` is
+    Alpaca's time as well as it is known. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Data,
+        streams: Mapping[str, DataStream],
+        symbols: Sequence[str],
+        timeframe: float = 60.0,
+        feed: str = "iex",
+        patience: Patience | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._streams = dict(streams)
+        self._symbols = self._checked(symbols)
+        self._timeframe = timeframe
+        self._feeds = {STOCKS: feed, CRYPTO: CRYPTO}
+        self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
+        self._intake = Intake(
+            timeframe=timeframe,
+            feeds={False: feed, True: CRYPTO},
+            bar_patience=self._patience.bar,
+        )
+        self._backfill = Backfill(
+            data,
+            feed=feed,
+            patience=self._patience.hole,
+            settle=self._patience.settle,
+            monotonic=monotonic,
+        )
+        self._links = {
+            kind: LinkWatch(self._feeds[kind], mute_after=self._patience.mute) for kind in streams
+        }
+        self._inbox: Inbox[_Tick | _News | Answer] = Inbox(INBOX_SIZE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fetching: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Where the data comes from, shown to the user: `alpaca:iex`, `alpaca:crypto+iex`."""
+        return "alpaca:" + "+".join(sorted({self._feeds[_kind(s)] for s in self._symbols}))
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols that are followed, sorted."""
+        return self._symbols
+
+    @property
+    def timeframe(self) -> float:
+        """Seconds between the opens of two bars."""
+        return self._timeframe
+
+    @property
+    def counts(self) -> Counts:
+        """What was late, double, revised or missing so far, in minutes."""
+        return self._intake.counts
+
+    async def history(self, symbol: str, *, limit: int) -> Sequence[Bar]:
+        """Return up to `limit` final bars before the first live one, oldest first.
+
+        Live bars go on from here where none has come yet. Raises DataError.
+        """
+        if symbol not in self._symbols:
+            raise _unknown(symbol, self._symbols)
+        if limit <= 0:
+            return []
+        live = self._intake.first_live(symbol)
+        settled = live or self._backfill.settled(self._now())
+
+        async def fetch(start: datetime, end: datetime) -> Sequence[Bar]:
+            return await self._backfill.minutes(symbol, start, end)
+
+        minutes = await last_minutes(
+            fetch, symbol, limit=limit, timeframe=self._timeframe, end=settled
+        )
+        bars = built(minutes, timeframe=self._timeframe, settled=settled)[-limit:]
+        if live is None:
+            self._intake.join(symbol, minutes=minutes, bars=bars)
+        return bars
+
+    async def events(self) -> AsyncGenerator[MarketEvent, None]:
+        """Yield live events until `stop()`; raises DataError for mixed feeds."""
+        if self._inbox.is_closed():
+            return
+        try:
+            for kind, stream in self._streams.items():
+                if self._of_kind(kind):
+                    self._start(self._pump(kind, stream))
+            self._start(self._tick())
+            while (item := await self._inbox.get()) is not None:
+                for event in self._take(item):
+                    yield event
+                    if self._inbox.is_closed():
+                        return
+                if not (isinstance(item, _News) and isinstance(item.item, (Quote, Trade))):
+                    self._fetch_holes()
+        finally:
+            await self._end_tasks()
+
+    def health(self) -> FeedHealth:
+        """Return whether the data can be acted on now."""
+        links = [link.health() for kind, link in self._links.items() if self._of_kind(kind)]
+        heard = [health.last_message for health in links if health.last_message is not None]
+        reasons = [health.reason for health in links if not health.ok]
+        return FeedHealth(
+            ok=not reasons, reason="; ".join(reasons), last_message=max(heard, default=None)
+        )
+
+    async def add_symbols(self, symbols: Sequence[str]) -> None:
+        """Follow more symbols from now on; ask for their `history` next. Raises ConfigError."""
+        new = [s for s in symbols if s not in self._symbols]
+        started = {kind for kind in self._streams if self._of_kind(kind)}
+        self._symbols = self._checked([*self._symbols, *new])
+        for kind, stream in self._streams.items():
+            group = [s for s in new if _kind(s) == kind]
+            if group and kind in started:
+                await stream.subscribe(group)
+                if self._links[kind].is_up:
+                    self._intake.connected(group, self._now())
+            elif group and self._tasks:
+                self._start(self._pump(kind, stream))
+
+    async def remove_symbols(self, symbols: Sequence[str]) -> None:
+        """Follow some symbols no longer; one at least must stay. Raises ConfigError."""
+        gone = [s for s in self._symbols if s in symbols]
+        self._symbols = self._checked([s for s in self._symbols if s not in gone])
+        for kind, stream in self._streams.items():
+            group = [s for s in gone if _kind(s) == kind]
+            if group:
+                await stream.unsubscribe(group)
+        for symbol in gone:
+            self._intake.forget(symbol)
+
+    async def stop(self) -> None:
+        """End `events()` and the streams at once. Calling it twice is harmless."""
+        if not self._inbox.is_closed():
+            await self._inbox.close()
+            for stream in self._streams.values():
+                await stream.stop()
+
+    async def _pump(self, kind: str, stream: DataStream) -> None:
+        await stream.subscribe(self._of_kind(kind))
+        async for item in stream.news():
+            if not isinstance(item, LinkNews):
+                self._links[kind].on_message(now=self._monotonic(), wall=self._clock())
+            await self._inbox.put(_News(kind, item))
+
+    async def _tick(self) -> None:
+        while True:
+            await self._sleep(self._patience.tick)
+            await self._inbox.put(_Tick())
+            for kind, stream in self._streams.items():
+                opened = any(is_open(s, self._clock()) for s in self._of_kind(kind))
+                if self._links[kind].check(now=self._monotonic(), market_open=opened):
+                    await stream.reconnect()
+
+    def _take(self, item: _Tick | _News | Answer) -> Iterable[MarketEvent]:
+        if isinstance(item, _Tick):
+            return self._on_tick()
+        if isinstance(item, Answer):
+            return self._intake.on_answer(item)
+        if isinstance(item.item, LinkNews):
+            self._on_link(item.kind, item.item)
+            return []
+        return self._intake.on_event(item.item) if item.item.symbol in self._symbols else []
+
+    def _on_link(self, kind: str, news: LinkNews) -> None:
+        self._links[kind].on_news(news)
+        if news.link is Link.UP:
+            self._intake.connected(self._of_kind(kind), self._now())
+
+    def _on_tick(self) -> Iterable[MarketEvent]:
+        holes = self._intake.holes(now=self._monotonic())
+        for symbol in self._backfill.expired(holes):
+            yield from self._intake.give_up(symbol)
+        up = [s for s in self._symbols if self._links[_kind(s)].is_up]
+        yield from self._intake.closed_by_time(up)
+
+    def _fetch_holes(self) -> None:
+        if self._fetching is not None and not self._fetching.done():
+            return
+        now = self._now()
+        holes = self._backfill.askable(self._intake.holes(now=self._monotonic()), now)
+        if holes:
+            self._fetching = self._start(self._fetch(holes, now))
+
+    async def _fetch(self, holes: Sequence[Hole], now: datetime) -> None:
+        answer = await self._backfill.fetch(holes, now)
+        await self._inbox.put(answer)
+        await self._sleep(self._patience.tick)
+
+    def _now(self) -> datetime:
+        """Return the later one of our clock and what the streams show."""
+        shown, now = self._intake.market_time, self._clock()
+        return now if shown is None else max(now, shown)
+
+    def _of_kind(self, kind: str) -> list[str]:
+        return [s for s in self._symbols if _kind(s) == kind]
+
+    def _checked(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        homeless = sorted({_kind(s) for s in symbols} - set(self._streams))
+        if not symbols or homeless:
+            what = f"there is no stream for {homeless[0]}" if homeless else "there are no symbols"
+            raise ConfigError(
+                f"{what}; allowed: at least one symbol, of {', '.join(self._streams)}",
+                field="symbols",
+                value=", ".join(symbols),
+                allowed=list(self._streams),
+            )
+        return tuple(sorted(set(symbols)))
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.exception("market data ends")
+            await self._inbox.fail(error)  # `events()` raises it
+
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kind(symbol: str) -> str:
+    return CRYPTO if is_crypto(symbol) else STOCKS
+
+
+def _unknown(symbol: str, known: Sequence[str]) -> DataError:
+    return DataError(
+        f"{symbol!r} is not followed; known symbols: {', '.join(known)}; add it first",
+        field="symbol",
+        value=symbol,
+        allowed=list(known),
+    )
