@@ -39,11 +39,8 @@ from toolkit.market.recording import (
 from toolkit.market.recording_codec import Decoder, Encoder, frames
 
 NOW = datetime(2026, 1, 5, 15, 0, 0, 123456, tzinfo=UTC)
-TIMES = st.datetimes(
-    datetime(1980, 1, 1),
-    datetime(2100, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
-)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMES = st.integers(0, 4 * 10**15).map(lambda n: EPOCH + timedelta(microseconds=n))
 NUMBERS = st.floats(allow_nan=False)
 QUOTES = st.builds(Quote, symbol=st.text(max_size=8), timestamp=TIMES, bid=NUMBERS, ask=NUMBERS)
 BARS = st.builds(
