@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -81,6 +82,7 @@ class Caller(Generic[ClientT]):
         self._idle: deque[Line[ClientT]] = deque()
         self._changes = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca-change")
         self._questions = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca-ask")
+        self._under_way: set[Future[Any]] = set()
         self._closed = False
 
     async def ask(
@@ -113,7 +115,11 @@ class Caller(Generic[ClientT]):
         self._closed = True
         self._throttle.close()
         for pool in (self._changes, self._questions):
-            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+        under_way = [asyncio.wrap_future(future) for future in list(self._under_way)]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.request_timeout):
+                await asyncio.gather(*under_way, return_exceptions=True)
         while self._idle:
             self._idle.pop().close()
 
@@ -177,6 +183,8 @@ class Caller(Generic[ClientT]):
         self, what: str, request: Callable[[Line[ClientT]], T], pool: ThreadPoolExecutor
     ) -> T:
         future: Future[T] = pool.submit(self._with_line, request)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
         settings = self._settings
         try:
             async with asyncio.timeout(settings.connect_timeout + 2 * settings.request_timeout):

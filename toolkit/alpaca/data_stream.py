@@ -79,11 +79,13 @@ class AlpacaDataStream:
                 await self._wire.subscribe(symbols)
             except StreamLost as loss:
                 await self._link.reconnect(str(loss))  # where it is asked for again
+            await self._try_again()
 
     async def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Ask for symbols no more; unknown ones are passed over."""
         async with self._changing:
             await self._wire.unsubscribe(symbols)
+            await self._try_again()
 
     async def reconnect(self) -> None:
         """Drop the connection and make a new one: the watchdog has lost patience."""
@@ -92,3 +94,8 @@ class AlpacaDataStream:
     async def stop(self) -> None:
         """Close the connection at once. Twice is harmless."""
         await self._link.stop()
+
+    async def _try_again(self) -> None:
+        """Where we were refused for what we asked, something else may be allowed."""
+        if not self._wire.up:
+            await self._link.reconnect("the subscription has changed")

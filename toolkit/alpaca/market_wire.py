@@ -51,7 +51,7 @@ _NUMBERS = {
 
 
 class MarketWire:
-    """One connection at a time. `wanted` are the symbols that it is (to be) subscribed to."""
+    """One connection at a time; `wanted` are its symbols, `up` says that they are confirmed."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class MarketWire:
         self._channels = tuple(dict.fromkeys((*channels, *daily)))
         self._on_daily_bar = on_daily_bar
         self._sdk: Any = None
-        self._up = False
+        self.up = False
         self._answer: asyncio.Future[None] | None = None
         self._awaited = 0
         self._early: list[Tick] = []
@@ -95,7 +95,7 @@ class MarketWire:
             self._answer = asyncio.get_running_loop().create_future()
             while not self._answer.done():
                 self._early += await self._receive()
-        self._up = True
+        self.up = True
 
     async def read(self) -> Sequence[Tick]:
         """Return the events of the next frame."""
@@ -106,7 +106,7 @@ class MarketWire:
 
     async def hang_up(self) -> None:
         """Close the connection, if there is one; who waits for an answer gets none."""
-        self._up = False
+        self.up = False
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(StreamLost("the connection is lost"))
             self._answer.exception()  # nobody may be waiting
@@ -120,7 +120,7 @@ class MarketWire:
         self.wanted |= new
         if self.wanted:
             self._something.set()
-        if not new or not self._up:
+        if not new or not self.up:
             return
         try:
             await self._change(set())
@@ -134,7 +134,7 @@ class MarketWire:
         self.wanted -= gone
         if not self.wanted:
             self._something.clear()
-        if gone and self._up:
+        if gone and self.up:
             try:
                 await self._change(gone)
             except StreamLost:
@@ -198,7 +198,7 @@ class MarketWire:
                 self._confirm(answer, message)
         elif kind == ERROR:
             number = message.get("code")
-            if self._up and answer is not None and waits and number in _ABOUT_SUBSCRIPTION:
+            if self.up and answer is not None and waits and number in _ABOUT_SUBSCRIPTION:
                 answer.set_exception(FeedRefused(_REFUSALS[number], status=number))
             else:
                 raise _error(number, message.get("msg"))
@@ -211,7 +211,7 @@ class MarketWire:
             answer.set_result(None)
             return
         text = f"Alpaca does not stream {', '.join(missing)}: check the spelling"
-        if not self._up:
+        if not self.up:
             raise StreamRefused(text)
         answer.set_exception(FeedRefused(text, symbols=missing))
 

@@ -14,7 +14,7 @@ from toolkit.alpaca.resilience import Backoff
 from toolkit.alpaca.sdk import TradingStream
 from toolkit.alpaca.settings import AlpacaSettings
 from toolkit.alpaca.sockets import KEYS, StreamLost, StreamRefused, hang_up, nobody, socket_options
-from toolkit.alpaca.words import news_of
+from toolkit.alpaca.words import is_foreign, news_of
 
 UPDATES = "trade_updates"
 
@@ -103,7 +103,8 @@ class _Wire:
             return ()
         self.last_message = self._now()
         try:
-            return (news_of(message["data"]),)
+            facts = message["data"]
+            return () if is_foreign(facts["order"]) else (news_of(facts),)
         except (KeyError, ValueError, TypeError, ArithmeticError) as error:
             raise StreamLost(f"an order event cannot be read: {error!r}") from None
 

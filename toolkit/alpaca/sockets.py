@@ -35,6 +35,7 @@ def socket_options(settings: AlpacaSettings) -> dict[str, Any]:
         "ping_interval": 10,
         "ping_timeout": 20,
         "max_queue": 1024,
+        "max_size": 1 << 24,
         "open_timeout": settings.handshake_timeout,
         "close_timeout": settings.close_timeout,
     }

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from toolkit.alpaca.calling import Caller, Line
 from toolkit.alpaca.errors import Reason, broker_error
-from toolkit.alpaca.paging import Page, walk_activities, walk_orders
+from toolkit.alpaca.paging import OrderPage, order_page, walk_activities, walk_orders
 from toolkit.alpaca.port import (
     Asset,
     BrokerAccount,
@@ -268,12 +268,12 @@ class AlpacaTrading:
                 return None
             raise
 
-    async def _orders(self, **fields: str) -> Page[BrokerOrder]:
+    async def _orders(self, **fields: str) -> OrderPage:
         return await self._caller.ask(
-            "orders", lambda line: [order_of(raw) for raw in _get(line, "/orders", fields)]
+            "orders", lambda line: order_page(_get(line, "/orders", fields))
         )
 
-    async def _activities(self, **fields: str) -> Page[Mapping[str, Any]]:
+    async def _activities(self, **fields: str) -> Sequence[Mapping[str, Any]]:
         return await self._caller.ask(
             "activities", lambda line: list(_get(line, "/account/activities", fields))
         )

@@ -7,7 +7,7 @@ word that they do not know yet makes a whole list unreadable.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -84,6 +84,16 @@ def decimal(value: Any) -> Decimal | None:
     return None if value is None or value == "" else Decimal(str(value))
 
 
+def is_foreign(raw: Json) -> bool:
+    """Whether an order is about options, which have fields of their own and are not ours."""
+    return raw.get("order_class") == "mleg" or raw.get("asset_class") == "us_option"
+
+
+def orders_of(raws: Iterable[Json]) -> list[BrokerOrder]:
+    """Read orders of stocks and crypto; one that cannot be read makes all unreadable."""
+    return [order_of(raw) for raw in raws if not is_foreign(raw)]
+
+
 def order_of(raw: Json) -> BrokerOrder:
     """Read an order, legs included; raises KeyError or ValueError."""
     filled = decimal(raw.get("filled_qty")) or ZERO
@@ -111,7 +121,7 @@ def order_of(raw: Json) -> BrokerOrder:
         updated_at=moment(raw.get("updated_at") or raw["created_at"]),
         replaced_by=raw.get("replaced_by"),
         replaces=raw.get("replaces"),
-        legs=tuple(order_of(leg) for leg in raw.get("legs") or ()),
+        legs=tuple(orders_of(raw.get("legs") or ())),
     )
 
 
