@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.soak.storm.findings import Findings
 from tests.soak.storm.world import CASH
-from toolkit.broker.journal import iter_intents, iter_orders
+from toolkit.broker.journal import iter_intents, iter_notes, iter_orders
 from toolkit.core.types import ZERO, Order
 
 # What the exchange calls the states in which our books may be at rest.
@@ -39,7 +39,7 @@ def compare(state: Mapping[str, Any], journal: Path) -> Findings:
         fees = file.execute("select * from fees").fetchall()
     _fills(state, fills, found)
     _fees(state, fees, found)
-    _positions(state, fills, found)
+    _positions(state, fills, _dust(journal, found), found)
     cash = CASH + sum((Decimal(row["cash"]) for row in fills.values()), ZERO)
     words = f"{cash} in the journal, {state['cash']} at the broker"
     found.check("cash", cash == Decimal(state["cash"]), words)
@@ -88,6 +88,9 @@ def _fills(state: Mapping[str, Any], ours: Mapping[str, Any], found: Findings) -
         theirs = tuple(Decimal(fill[field]) for field in ("qty", "price", "cash"))
         found.check("fills", mine == theirs, f"{fill['client_order_id']}: {mine} here, {theirs}")
     for name in ours.keys() - there.keys():
+        if not Decimal(ours[name]["quantity"]) and not Decimal(ours[name]["cash"]):
+            found.compared["dust written off"] += 1  # no execution: what cannot be sold
+            continue
         words = f"{ours[name]['client_order_id']}: fill {name} never happened at the broker"
         found.check("fills", False, words)
 
@@ -110,8 +113,23 @@ def _fees(state: Mapping[str, Any], ours: list[Any], found: Findings) -> None:
     found.check("fees", paid == dollars, f"{paid} dollars in the journal, {dollars} at the broker")
 
 
-def _positions(state: Mapping[str, Any], fills: Mapping[str, Any], found: Findings) -> None:
-    held: dict[str, Decimal] = defaultdict(Decimal)
+def _dust(journal: Path, found: Findings) -> dict[str, Decimal]:
+    """Return what the journal leaves at the broker as not ours; only dust may be that."""
+    left: dict[str, Decimal] = {}
+    for note in iter_notes(journal, "foreign"):
+        left[note.data["symbol"]] = Decimal(note.data["quantity"])
+        why = note.data["why"]
+        found.check("left as not ours", why == "dust", f"{note.data['symbol']}: {why}")
+    return left
+
+
+def _positions(
+    state: Mapping[str, Any],
+    fills: Mapping[str, Any],
+    dust: Mapping[str, Decimal],
+    found: Findings,
+) -> None:
+    held: dict[str, Decimal] = defaultdict(Decimal, dust)
     for row in fills.values():
         received = Decimal(row["received"])
         held[row["symbol"]] += received if row["side"] == "buy" else -received

@@ -13,7 +13,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.soak.storm.diary import Diary
 from tests.soak.storm.loop import SteppedLoop
 from toolkit.bot.bot import Bot
 from toolkit.bot.events import BotState
+from toolkit.broker.alpaca import AlpacaBroker
 
 
 class Life:
@@ -49,10 +49,16 @@ class Life:
                 self._begin()
                 self._idling = asyncio.create_task(self._idle(order["number"], writer))
             elif order["do"] == "stop":
-                assert self._bot is not None
-                with suppress(asyncio.CancelledError):
-                    await self._bot.stop()
+                await self._stop()
                 writer.write(orjson.dumps({"number": order["number"], **self._state()}) + b"\n")
+
+    async def _stop(self) -> None:
+        """Write down the last fees, and let go of everything."""
+        assert self._bot is not None
+        broker = self._bot.broker
+        assert isinstance(broker, AlpacaBroker)
+        await broker.reconcile()
+        await self._bot.stop()
 
     def _begin(self) -> None:
         if self._run is None:

@@ -11,8 +11,9 @@ from tests.soak.storm.world import SYMBOLS
 from toolkit.exchange.faults import Fault
 
 # Moments within a minute at which both sides come to rest: the bar is there, the order has
-# filled, the net is placed, a revision has come, the minute is over.
-STOPS = (1.2, 2.0, 4.0, 31.5, 60.0)
+# filled, the net is placed; then every few seconds. They are fixed, so that a storm's bot acts
+# at the same moments as that of a calm day.
+STOPS = (1.2, 2.0, 3.0, *(float(second) for second in range(5, 61, 5)))
 LAST_CALM_MINUTES = 20
 FIRST_CALM_MINUTES = 5
 DOWN_SECONDS = 60.0  # on average

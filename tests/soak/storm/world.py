@@ -65,6 +65,9 @@ class World:
         self.exchange.log.listen(self.happened.take)
         self.on_order: Callable[[str], None] = lambda event: None
         self.reported: dict[tuple[str, Micros], list[MinuteBar]] = defaultdict(list)
+        for symbol in symbols:
+            for bar in self.exchange.tape.bars(symbol):
+                self.reported[symbol, bar.at].append(bar)
         self._post = self.exchange.post.trading
         self._report = self.exchange.tape._report
         self.exchange.tape._report = self._on_bar  # type: ignore[method-assign]
