@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.markets import bar, minute
@@ -101,15 +101,21 @@ def test_a_fee_taken_in_coins_leaves_a_position_of_what_came_and_money_that_agre
     assert engine.portfolio.cash == 1000 + trip.pnl
 
 
-def test_a_rest_that_cannot_be_sold_does_not_block_the_symbol():
+def test_dust_that_leaves_as_a_fee_closes_the_position():
     engine, request = entered()
     engine.on_update(fill(request.client_order_id, BUY, "10.000000001", 100.0))
-    engine.on_update(order(request.client_order_id, BUY, OrderStatus.FILLED))
-    engine.on_update(order("exit", SELL, OPEN))
     assert engine.on_update(fill("exit", SELL, "10", 101.0)) is None
-    trip = engine.on_update(order("exit", SELL, OrderStatus.FILLED))
+    trip = engine.on_update(fill("dust", SELL, "0.000000001", 101.0))
     assert (trip.quantity, engine.portfolio.quantity("AAPL")) == (Decimal("10.000000001"), 0)
-    assert engine.portfolio.cash == 10_000 + trip.pnl
+
+
+def test_a_fee_in_coins_that_was_higher_takes_coins_and_moves_no_cash():
+    engine = Engine(symbols=["BTC/USD"], parameters=EAGER, capital=1000)
+    engine.on_update(fill("a", BUY, "0.9975", 100.0, symbol="BTC/USD", fee="0.25"))
+    engine.on_update(fill("a-c1", BUY, "-0.0025", 100.0, symbol="BTC/USD", fee="0.25"))
+    assert (engine.portfolio.cash, engine.portfolio.quantity("BTC/USD")) == (900, Decimal("0.995"))
+    trip = engine.on_update(fill("b", SELL, "0.995", 100.0, symbol="BTC/USD"))
+    assert trip.pnl == Decimal("-0.5") == engine.portfolio.cash - 1000
 
 
 def test_a_sale_of_half_leaves_the_other_half():
@@ -162,6 +168,7 @@ def test_flatten_sells_what_has_filled_of_an_entry_that_waits():
 PARTS = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(lives=st.lists(st.tuples(PARTS, st.randoms(use_true_random=False)), min_size=1, max_size=4))
 def test_whatever_the_order_of_news_the_books_hold_what_was_bought_less_what_was_sold(lives):
     engine = Engine(symbols=["AAPL"], parameters=EAGER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.markets import START
@@ -14,6 +14,7 @@ SYMBOLS = st.sampled_from([None, "AAPL", "BTC/USD"])
 STEPS = st.lists(st.tuples(st.sampled_from(Gate), st.sampled_from(["", "a", "b"]), SYMBOLS))
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_gates_agree_with_a_plain_model(steps):
     gates, model = Gates(), {}

@@ -6,7 +6,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.markets import START, bar
@@ -95,6 +95,7 @@ def test_a_drawdown_holds_until_a_person_excuses_it_and_counts_from_there():
     assert guard.mark(900, MONDAY + timedelta(days=9))
 
 
+@settings(deadline=None)
 @given(
     marks=st.lists(st.tuples(EQUITY, st.booleans()), min_size=1, max_size=30),
     dollars=st.none() | st.floats(1, 1e5),

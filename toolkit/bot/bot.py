@@ -58,6 +58,7 @@ class Bot:
         switch: HaltSwitch | None = None,
         losses: Losses | None = None,
         note: Note | None = None,
+        on_start: Sequence[Callable[[], Awaitable[None]]] = (),
         on_stop: Sequence[Callable[[], Awaitable[None]]] = (),
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -68,7 +69,7 @@ class Bot:
         self.clock = clock
         self.switch = switch or HaltSwitch(None)
         self.losses = losses or Losses(engine.limits or RiskLimits.none(), path=None)
-        self._note, self._on_stop = note, on_stop
+        self._note, self._on_start, self._on_stop = note, on_start, on_stop
         self._sink, self._sleep, self._monotonic = publish, sleep, monotonic
         self._warm_up_bars = warm_up_bars
         self._turn = asyncio.Lock()
@@ -218,7 +219,7 @@ class Bot:
 
     def note(self, kind: str, who: str, data: Mapping[str, Any]) -> None:
         """Write something down, where there is a journal; a journal that fails closes the gate."""
-        if self._note is None:
+        if self._note is None or self._phase is BotState.STOPPED:
             return
         try:
             self._note(kind, who, data)
@@ -263,6 +264,8 @@ class Bot:
     async def _begin(self) -> None:
         self.trader.recover(await self.broker.recover())
         self.look()
+        for check in self._on_start:
+            await self._connected(check)
         await self._connected(lambda: self.broker.start(self.trader.on_update))
         await self._connected(self._warm_up)
         self.look()
@@ -322,6 +325,8 @@ class Bot:
             await self._sleep(seconds)
 
     async def _look_around(self) -> None:
+        if self._phase is BotState.STOPPED:
+            return
         self.look()
         self._save_losses()
         if self._monotonic() - self._health_at >= HEALTH_INTERVAL:

@@ -109,7 +109,7 @@ class Watch:
             reason = f"unknown outcome of {', '.join(self.unknown)}"
             closed.setdefault(Gate.ORDERS, reason)
         changed = False
-        for gate in self._from_broker.difference(closed):
+        for gate in self._from_broker.difference(closed, {Gate.ERROR}):  # a person opens that
             changed |= self._gates.open(gate)
         for gate, reason in closed.items():
             changed |= self._gates.close(gate, reason, now=now)

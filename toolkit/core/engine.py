@@ -32,13 +32,10 @@ from toolkit.core.types import (
     Side,
     Signal,
     SignalKind,
-    exact,
 )
 from toolkit.errors import DataError
 
 MEMORY = 1000
-# Less than this of a position cannot be sold, or was a fee in coins that nobody foresaw.
-DUST_DOLLARS, DUST_PART = 1.0, 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,6 @@ class _SymbolState:
     memory: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=MEMORY))
     pending: OrderRequest | None = None
     last_exit: datetime | None = None
-    selling: set[str] = field(default_factory=set)
 
     @property
     def last_bar(self) -> Bar | None:
@@ -246,23 +242,9 @@ class Engine:
         else:
             trip = None
             _follow(state, update)
-        leaving = state.selling or (state.pending and state.pending.side is Side.SELL)
-        if trip is None and update.side is Side.SELL and not leaving:
-            trip = self._swept(update)
         if trip:
             state.last_exit = trip.exit_time
         return trip
-
-    def _swept(self, update: OrderUpdate) -> RoundTrip | None:
-        # All that could be sold has been; a rest that nobody can sell must not block the symbol.
-        holding = self.portfolio.holdings.get(update.symbol)
-        if holding is None or not holding.sold:
-            return None
-        worth = float(holding.quantity) * holding.exit_price
-        if worth >= DUST_DOLLARS and holding.quantity >= holding.bought * exact(DUST_PART):
-            return None
-        moment = update.timestamp if isinstance(update, Fill) else update.updated_at
-        return self.portfolio.write_off(update.symbol, time=moment, reason=update.reason)
 
     def refused(self, request: OrderRequest) -> None:
         """Forget a request that never became an order."""
@@ -332,10 +314,6 @@ def _follow(state: _SymbolState, order: Order) -> None:
     same = pending is not None and pending.client_order_id == order.client_order_id
     if same and not order.status.is_open:
         state.pending = None
-    if order.side is Side.SELL and order.status.is_open:
-        state.selling.add(order.client_order_id)
-    else:
-        state.selling.discard(order.client_order_id)
 
 
 def _signal(evaluation: Evaluation, kind: SignalKind, reason: str, refusal: str) -> Signal:

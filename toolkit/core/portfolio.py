@@ -119,10 +119,6 @@ class Portfolio:
         del self._holdings[fill.symbol]
         return self._close(holding, fill.timestamp, fill.reason)
 
-    def write_off(self, symbol: str, *, time: datetime, reason: Reason) -> RoundTrip:
-        """Close a position whose rest cannot be sold: it counts as lost."""
-        return self._close(self._holdings.pop(symbol), time, reason)
-
     def _close(self, holding: Holding, time: datetime, reason: Reason) -> RoundTrip:
         fees = holding.entry_fees + holding.exit_fees
         profit = holding.proceeds - holding.cost - fees
