@@ -269,5 +269,5 @@ def test_what_is_no_recording_says_so(tmp_path: Path):
 def test_a_writer_never_touches_what_is_there(tmp_path: Path):
     written(tmp_path / "r", items(1))
     with pytest.raises(FileExistsError):
-        RecordingWriter(tmp_path / "r", about={})
+        RecordingWriter(tmp_path / "r", about={}).write(items(1))
     assert (tmp_path / "r" / "000001.segment").stat().st_mode & 0o077 == 0

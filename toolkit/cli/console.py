@@ -36,6 +36,10 @@ CryptoFeeOption = Annotated[float, typer.Option(help="Fee on crypto, in bps of t
 LimitOption = Annotated[float | None, typer.Option(help="Limit for entries, in dollars.")]
 PercentOption = Annotated[float | None, typer.Option(help="Limit for entries, in percent.")]
 RateOption = Annotated[int | None, typer.Option(help="Limit for entries, a minute.")]
+RecordOption = Annotated[
+    str | None,
+    typer.Option(help="Store all that comes in below this folder, for `toolkit replay`."),
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help=DEBUG_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SpeedOption = Annotated[

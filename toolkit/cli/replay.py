@@ -7,12 +7,14 @@ import time
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolkit.cli import console
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital
+from toolkit.record.comparison import PlayReport
 from toolkit.runtime import new_event_loop
 from toolkit.session.build import RoundTrips
 from toolkit.session.options import LaunchOptions
@@ -21,7 +23,10 @@ from toolkit.session.replay import replay as run_replay
 
 
 def replay(
-    file: Annotated[str, typer.Argument(help="Parquet, CSV or Feather: bars, quotes or trades.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="Parquet, CSV or Feather: bars, quotes, trades; or a recording."),
+    ],
     *,
     speed: console.SpeedOption = "60x",
     parameters: console.SetOption = None,
@@ -35,7 +40,11 @@ def replay(
     port: Annotated[int | None, typer.Option(help="Port of the server.")] = None,
     as_json: console.JsonOption = False,
 ) -> int:
-    """Run the bot over a recorded file and print its trades."""
+    """Run the bot over a recorded file and print its trades.
+
+    A recording (of `toolkit record`, or of `--record`) plays as it was recorded, to the last bit;
+    with other parameters, capital or costs the simulated broker trades anew.
+    """
     options = LaunchOptions(
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
@@ -51,14 +60,17 @@ def replay(
         task = bar.add_task("replay", total=None)
 
         def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total or None)
 
         if serving:
             result = runner.run(_serve(options, Settings.load(port=port), progress))
         else:
             result = runner.run(run_replay(options, progress=progress))
     _print(result, as_json=as_json)
-    return console.INTERRUPTED if result.interrupted else console.OK
+    if result.interrupted:
+        return console.INTERRUPTED
+    left = result.play is not None and result.play.same is False
+    return console.FAILED if left else console.OK
 
 
 async def _serve(options: LaunchOptions, settings: Settings, progress: Any) -> ReplayResult:
@@ -104,3 +116,12 @@ def _print(result: ReplayResult, *, as_json: bool) -> None:
         f"{result.bars} bars of {', '.join(result.symbols)} in {result.seconds:.1f} s, "
         f"profit {profit:+,.2f} $, {result.open_positions} positions still open"
     )
+    if result.play is not None:
+        _print_play(result.play)
+
+
+def _print_play(play: PlayReport) -> None:
+    for text in (*play.notes, *play.differences):
+        console.screen.print(escape(text))
+    if play.same is not None:
+        console.paper.print("as recorded" if play.same else "not as recorded")

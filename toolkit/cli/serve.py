@@ -52,6 +52,7 @@ def serve(
     name: Annotated[
         str, typer.Option(help="Name of the bot, in order ids and files.")
     ] = "stochrsi",
+    record: console.RecordOption = None,
     max_position_value: console.LimitOption = None,
     max_exposure: console.LimitOption = None,
     max_orders_per_minute: console.RateOption = None,
@@ -97,6 +98,7 @@ def serve(
         live=live,
         feed=feed,
         name=checked_name(name),
+        record=record,
     )
     settings = Settings.load(
         host=host,

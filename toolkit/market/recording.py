@@ -26,7 +26,7 @@ Item = tuple[str, int, Any]
 
 
 class RecordingWriter:
-    """Appends entries to a new folder; raises OSError where the disk does not take them.
+    """Appends entries to a new folder, made with the first; raises OSError where that fails.
 
     `about` holds JSON-ready values and stands at the head of every segment. One thread at a time.
     """
@@ -34,7 +34,6 @@ class RecordingWriter:
     def __init__(
         self, path: Path, *, about: Mapping[str, Any], segment_bytes: int = SEGMENT_BYTES
     ) -> None:
-        path.mkdir(parents=True)
         self.path = path
         self._about, self._limit = dict(about), segment_bytes
         self._encoder = Encoder()
@@ -60,6 +59,8 @@ class RecordingWriter:
 
     def _next_segment(self) -> None:
         self.close()
+        if not self._number:
+            self.path.mkdir(parents=True)
         self._number += 1
         name = f"{self._number:06d}{SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND

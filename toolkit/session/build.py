@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from toolkit.bot.bot import Bot
 from toolkit.bot.events import Event, Publish
 from toolkit.bot.halt import HaltSwitch
@@ -14,7 +16,9 @@ from toolkit.core.types import RoundTrip
 from toolkit.errors import ConfigError
 from toolkit.market.pace import Pace
 from toolkit.market.port import MarketData
+from toolkit.market.recording import is_recording
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
+from toolkit.session.recording import Parts, build_player, recorded
 from toolkit.session.registry import halt_file
 
 
@@ -67,6 +71,8 @@ def build_bot(options: LaunchOptions, *, publish: Publish, settings: Settings | 
             publish=publish,
             limits=limits_of(options, settings, usual=RiskLimits()),
         )
+    if options.recording is not None and is_recording(Path(options.recording)):
+        return build_player(options, publish=publish)
     market = build_market(options)
     engine = Engine(
         symbols=market.symbols,
@@ -79,12 +85,16 @@ def build_bot(options: LaunchOptions, *, publish: Publish, settings: Settings | 
     # A replay repeats what was; nobody halts it by a file that lies there from another day.
     halting = settings is not None and options.recording is None
     path = halt_file(settings.state_dir, options.name) if settings and halting else None
+    parts = Parts(market=market, broker=broker, publish=publish)
+    parts = recorded(parts, options, limits=engine.limits, real_time=False)
     return Bot(
-        market=market,
-        broker=broker,
+        market=parts.market,
+        broker=parts.broker,
         engine=engine,
-        publish=publish,
+        publish=parts.publish,
         switch=HaltSwitch(path),
+        note=parts.note,
+        on_stop=parts.on_stop,
     )
 
 

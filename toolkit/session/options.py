@@ -34,7 +34,7 @@ class LaunchOptions:
     `market` auto is Alpaca when keys are set and nothing is replayed. `live` trades real money,
     else paper. `feed` is of stocks (iex, sip), `limits` bind entries; None of both: as the
     environment says. `name` tells bots of one account apart: in order ids, and in the folder
-    where journal and halt lie.
+    where journal and halt lie. `record` is a folder below which all that comes in is stored.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -52,6 +52,7 @@ class LaunchOptions:
     feed: str | None = None
     limits: RiskLimits | None = None
     name: str = "stochrsi"
+    record: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values that `from_dict` reads back."""
@@ -85,6 +86,7 @@ def checked_options(
     feed: str | None = None,
     limits: RiskLimits | None = None,
     name: str | None = None,
+    record: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return what was given (not None) as values of LaunchOptions; raises ConfigError."""
     wanted = {
@@ -101,6 +103,7 @@ def checked_options(
         "feed": feed,
         "limits": limits,
         "name": None if name is None else checked_name(name),
+        "record": None if record is None else str(Path(record).absolute()),
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

@@ -14,8 +14,10 @@ from toolkit.bot.events import BotState, Event
 from toolkit.core.report import trade_dict
 from toolkit.core.types import RoundTrip
 from toolkit.errors import ToolkitError
+from toolkit.record.comparison import PlayReport
 from toolkit.session.build import RoundTrips, build_bot
 from toolkit.session.options import LaunchOptions
+from toolkit.session.recording import PlayedMarket
 
 Progress = Callable[[int, int], None]
 
@@ -24,7 +26,8 @@ Progress = Callable[[int, int], None]
 class ReplayResult:
     """What the bot did on a recording; `seconds` is the wall time of the run.
 
-    `interrupted` says that it was stopped (Ctrl-C) before the recording's end.
+    `interrupted` says that it was stopped (Ctrl-C) before the recording's end; `play` how the
+    recording of a session, not of a market, was repeated.
     """
 
     options: LaunchOptions
@@ -34,6 +37,7 @@ class ReplayResult:
     open_positions: int
     seconds: float
     interrupted: bool
+    play: PlayReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; `trades` as `toolkit backtest` prints them."""
@@ -47,6 +51,7 @@ class ReplayResult:
             "open_positions": self.open_positions,
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
+            **(self.play.to_dict() if self.play else {}),
         }
 
 
@@ -104,4 +109,5 @@ def result_of(
         open_positions=len(bot.engine.portfolio.holdings),
         seconds=seconds,
         interrupted=interrupted,
+        play=bot.market.report() if isinstance(bot.market, PlayedMarket) else None,
     )
