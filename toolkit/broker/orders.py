@@ -21,7 +21,7 @@ from toolkit.core.types import ZERO, Fill, Order, OrderStatus
 
 Change = Order | Booking
 LOOKS = 3
-GRACE = timedelta(seconds=20)
+GRACE = timedelta(seconds=10)
 NEVER_ARRIVED = "it never arrived at the broker"
 
 
@@ -31,6 +31,7 @@ class Tracked:
 
     intent: Intent
     id: str = ""
+    sent: bool = True
     lost_at: datetime | None = None
     looks: int = 0
     end: OrderStatus | None = None
@@ -42,6 +43,7 @@ class Tracked:
     updated_at: datetime | None = None
     message: str = ""
     cancel_asked: datetime | None = None
+    looked_at: datetime | None = None
     replaced_by: str | None = None
     bookings: dict[str, Booking] = field(default_factory=dict)
     reported: tuple[OrderStatus, Decimal] | None = None
@@ -115,6 +117,7 @@ class Orders:
         self._by_id: dict[str, Tracked] = {}
         self._open: dict[str, Tracked] = {}
         self._doubtful: set[str] = set()
+        self._numbers: dict[str, int] = {}
 
     def intend(self, intent: Intent) -> Tracked:
         """Take an intent that is on disk; the same client order id twice is a mistake of ours."""
@@ -171,6 +174,14 @@ class Orders:
         found = sorted(self._doubtful)
         self._doubtful.clear()
         return found
+
+    def next_number(self, stem: str) -> int:
+        """Return the first number that makes an unused client order id of a stem."""
+        number = self._numbers.get(stem, 1)
+        while f"{stem}{number}" in self._all:
+            number += 1
+        self._numbers[stem] = number
+        return number
 
     def strangers(self, order: BrokerOrder, *, prefix: str) -> Iterator[Intent]:
         """Intents to adopt before an order is taken: ours by name, by replacement or as a leg."""
@@ -261,6 +272,20 @@ class Orders:
         if tracked.looks < LOOKS or at - tracked.lost_at < GRACE:
             return []
         return self.refused(client_id, NEVER_ARRIVED, at=at)
+
+    def withdrawn(self, client_id: str, message: str, *, at: datetime) -> list[Change]:
+        """End an order that was never sent."""
+        tracked = self._all[client_id]
+        tracked.end, tracked.message, tracked.updated_at = OrderStatus.CANCELED, message, at
+        return self._changed(tracked)
+
+    def claimed(self, booking: Booking) -> list[Change]:
+        """Take holdings that were not bought by an order of ours as the execution of one."""
+        tracked = self._all[booking.fill.client_order_id]
+        self._name(tracked, booking.fill.order_id)
+        tracked.bookings[booking.key] = booking
+        tracked.filled = tracked.known
+        return [*self._changed(tracked), booking]
 
     def gone(self, client_id: str, *, at: datetime) -> list[Change]:
         """End an order that the broker does not know any more under the id that it gave."""
