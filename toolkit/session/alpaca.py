@@ -26,7 +26,10 @@ from toolkit.core.limits import RiskLimits
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
 from toolkit.market.alpaca import AlpacaMarketData
+from toolkit.market.port import MarketData
+from toolkit.session.exchange_clock import ExchangeClock, on_this_machine
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
+from toolkit.session.recording import Parts, recorded
 from toolkit.session.registry import bot_folder, halt_file
 
 Clock = Callable[[], datetime]
@@ -38,13 +41,18 @@ def build_alpaca_bot(
     *,
     publish: Publish,
     limits: RiskLimits | None,
-    clock: Clock = utc_now,
+    wall: Clock = utc_now,
 ) -> Bot:
     """Compose the bot that these options describe; raises ConfigError, BrokerError.
 
-    What outlives it lies in the folder of its name: the journal, the halt, the losses.
+    What outlives it lies in the folder of its name: the journal, the halt, the losses. At an
+    exchange on this machine it lives by the exchange's clock, else by `wall`.
     """
     alpaca = settings.alpaca(live=options.live, feed=options.feed)
+    rehearsal = (
+        ExchangeClock(alpaca.trading, wall=wall) if on_this_machine(alpaca.trading) else None
+    )
+    clock: Clock = rehearsal or wall
     folder, label = bot_folder(settings.state_dir, options.name), _label(alpaca)
     trading, data = AlpacaTrading(alpaca, now=clock), AlpacaData(alpaca)
     market = _market(options, alpaca, data, clock)
@@ -59,16 +67,22 @@ def build_alpaca_bot(
     async def release() -> None:
         await trading.close()
         await data.close()
+        if rehearsal is not None:
+            await rehearsal.stop()
 
     async def offset() -> float:
+        if rehearsal is not None and rehearsal.followed:
+            return 0.0
         return (await trading.clock()).offset
 
     def note(kind: str, who: str, facts: Mapping[str, Any]) -> None:
         broker.note(kind, who=who, data=facts)
 
+    parts = Parts(market=market, broker=broker, publish=publish, note=note, on_stop=(release,))
+    parts = recorded(parts, options, limits=limits, real_time=True)
     return Bot(
-        market=market,
-        broker=broker,
+        market=parts.market,
+        broker=parts.broker,
         engine=Engine(
             symbols=market.symbols,
             parameters=parameters_from(options.parameters),
@@ -76,15 +90,27 @@ def build_alpaca_bot(
             name=options.name,
             limits=limits,
         ),
-        publish=publish,
+        publish=parts.publish,
         real_time=RealTime(clock_offset=offset),
         switch=HaltSwitch(halt_file(settings.state_dir, options.name)),
         losses=Losses(limits or RiskLimits.none(), path=folder / f"losses-{label}.json"),
-        note=note,
-        on_start=[same_account(trading, folder / f"account-{label}")],
-        on_stop=[release],
+        note=parts.note,
+        on_start=[
+            *([rehearsal.start] if rehearsal is not None else []),
+            same_account(trading, folder / f"account-{label}"),
+        ],
+        on_stop=parts.on_stop,
         clock=clock,
     )
+
+
+def build_alpaca_market(
+    options: LaunchOptions, settings: Settings, *, clock: Clock = utc_now
+) -> tuple[MarketData, Callable[[], Awaitable[None]]]:
+    """Open Alpaca's market data alone, and return it with what releases it; raises ConfigError."""
+    alpaca = settings.alpaca(live=options.live, feed=options.feed)
+    data = AlpacaData(alpaca)
+    return _market(options, alpaca, data, clock), data.close
 
 
 def same_account(trading: Trading, path: Path) -> Callable[[], Awaitable[None]]:

@@ -45,6 +45,7 @@ def launch(
     feed: str | None = None,
     limits: RiskLimits | None = None,
     name: str | None = None,
+    record: str | Path | None = None,
     ask: AskText = input,
     announce: Announce = print,
 ) -> Session:
@@ -53,14 +54,15 @@ def launch(
     With Alpaca's keys set it trades the paper account, `market="simulated"` all the same
     simulates; `live=True` trades real money once the account's number is typed (`ask`), or
     TOOLKIT_ALLOW_LIVE=1 is set. `feed` is iex or sip, `limits` bind entries, `name` tells bots
-    of one account apart.
+    of one account apart. `record` is a folder below which all that comes in is stored, for
+    `toolkit replay`.
 
     `isolation="thread"` runs them in a thread of this process; `"process"` in one of their own,
     which neither a busy nor a restarted kernel touches, and which a later `launch` on the same
     port finds again: what was tuned since stays, and arguments that ask for something else than
-    what runs are refused. `recording` replays a file (all its symbols by default); otherwise the
-    market is simulated from `seed`. `capital` in dollars, `speed` as in market.pace; defaults
-    in `session.options.LaunchOptions`. `websocket` sets the connection to clients.
+    what runs are refused. `recording` replays a file, or a folder that `record` made (all its
+    symbols by default); otherwise the market is simulated from `seed`. `capital` in dollars,
+    `speed` as in market.pace; defaults in `session.options.LaunchOptions`. `websocket` sets the connection to clients.
     Raises ConfigError, also for a port that is taken, and DataError.
     """
     if isolation not in ("thread", "process"):
@@ -83,6 +85,7 @@ def launch(
         feed=feed,
         limits=limits,
         name=name,
+        record=record,
     )
     settings = Settings.load(port=port)
     options = LaunchOptions(**wanted, dashboard=dashboard)
