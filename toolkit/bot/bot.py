@@ -73,6 +73,7 @@ class Bot:
         self._sink, self._sleep, self._monotonic = publish, sleep, monotonic
         self._warm_up_bars = warm_up_bars
         self._turn = asyncio.Lock()
+        self._reachable = asyncio.Event()
         self._phase, self._phase_reason = BotState.STARTING, ""
         self._told: tuple[GateReason, ...] = ()
         self._obeyed: tuple[HaltOrder, float] | None = None
@@ -266,6 +267,7 @@ class Bot:
         self.look()
         for check in self._on_start:
             await self._connected(check)
+        self._reachable.set()
         await self._connected(lambda: self.broker.start(self.trader.on_update))
         await self._connected(self._warm_up)
         self.look()
@@ -303,7 +305,7 @@ class Bot:
         loops = (
             self._every(LOOK_SECONDS, self._look_around),
             self._every(LOOK_SECONDS, self._obey_halt),
-            self._every(CLOCK_SECONDS, self.watch.check_clock),
+            self._every(CLOCK_SECONDS, self._check_clock),
         )
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
@@ -331,6 +333,10 @@ class Bot:
         self._save_losses()
         if self._monotonic() - self._health_at >= HEALTH_INTERVAL:
             self.publish(self.health())
+
+    async def _check_clock(self) -> None:
+        await self._reachable.wait()
+        await self.watch.check_clock()
 
     async def _obey_halt(self) -> None:
         order = self.watch.halt

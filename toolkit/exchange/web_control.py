@@ -11,6 +11,7 @@ from toolkit.exchange.account import Execution
 from toolkit.exchange.exchange import Exchange
 from toolkit.exchange.faults import fault_from
 from toolkit.exchange.refusals import Refusal
+from toolkit.exchange.settings import Pace
 from toolkit.exchange.values import Micros, micros, stamp, text
 from toolkit.exchange.web import answer, body_of, refused
 
@@ -29,6 +30,7 @@ class ControlRoutes:
         """Return the routes of this area."""
         return [
             web.get("/_exchange/state", self.state),
+            web.get("/_exchange/clock", self.clock),
             web.get("/_exchange/events", self.events),
             web.get("/_exchange/faults", self.faults),
             web.post("/_exchange/faults", self.inject),
@@ -38,6 +40,12 @@ class ControlRoutes:
 
     async def state(self, _: web.Request) -> web.Response:
         return answer(state_of(self._exchange))
+
+    async def clock(self, _: web.Request) -> web.Response:
+        """Tell the time and how many exchange seconds pass in a real one, 0 where that varies."""
+        speed = self._exchange.settings.speed
+        rate = speed.rate if speed.pace is Pace.REAL else 0.0
+        return answer({"now": stamp(self._exchange.now), "rate": rate})
 
     async def events(self, request: web.Request) -> web.Response:
         since = request.query.get("since", "0")
