@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     public_key_file: Path | None = None
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     state_dir: Path = Field(default_factory=lambda: user_state_path("stochrsi-toolkit"))
+    bars_dir: Path | None = None
     websocket_ping_timeout: float | None = _number("websocket_ping_timeout", None, gt=0)
     websocket_ping_interval: float | None = _number("websocket_ping_interval", None, gt=0)
     websocket_max_latency: float | None = _number("websocket_max_latency", None, gt=0)
@@ -137,6 +138,11 @@ class Settings(BaseSettings):
     def signing_file(self) -> Path:
         """What signs tokens and sessions: `secret_file`, else one in the state's folder."""
         return self.secret_file or self.state_dir / "secret"
+
+    @property
+    def bars_folder(self) -> Path:
+        """Where fetched bars are kept: `bars_dir`, else in the state's folder."""
+        return self.bars_dir or self.state_dir / "bars"
 
     @property
     def has_alpaca_keys(self) -> bool:

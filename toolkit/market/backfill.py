@@ -103,10 +103,11 @@ class Backfill:
     async def _bars(
         self, symbols: Sequence[str], start: datetime, end: datetime, crypto: bool
     ) -> Mapping[str, Sequence[Bar]]:
-        return await self._data.bars(
+        found = await self._data.bars(
             symbols,
             timeframe=MINUTE.total_seconds(),
             start=start,
             end=end,
             feed=None if crypto else self._feed,
         )
+        return {s: [bar for bar in bars if bar.final] for s, bars in found.items()}

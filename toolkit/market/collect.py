@@ -106,7 +106,7 @@ class Collector:
         crypto = is_crypto(symbols[0])
         if not crypto and not _has_session(span):
             return {}
-        return await self._data.bars(
+        found = await self._data.bars(
             symbols,
             timeframe=wish.timeframe,
             start=span.start,
@@ -114,6 +114,7 @@ class Collector:
             feed=None if crypto else wish.feed,
             adjustment="raw" if crypto else wish.adjustment,
         )
+        return {s: [bar for bar in bars if bar.final] for s, bars in found.items()}
 
     def _keep(self, series: Series, span: Span, bars: Sequence[Bar], settled: datetime) -> None:
         end = min(span.end, settled)

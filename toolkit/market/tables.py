@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from toolkit.market.columns import (
     utc_times,
 )
 from toolkit.market.files import read_file
-from toolkit.market.origins import DEFAULTS, origin_attrs, origin_columns
+from toolkit.market.origins import DEFAULTS, origin_attrs, origin_columns, refuse_mixed
 from toolkit.market.rows import (
     DEFAULT_TIMEFRAME,
     check_order,
@@ -132,12 +132,20 @@ def normalise(
     )
 
 
-def bars_of(table: MarketTable, *, timeframe: float | None = None) -> pd.DataFrame:
+def bars_of(
+    table: MarketTable,
+    *,
+    timeframe: float | None = None,
+    on_mixed: Literal["refuse", "flag"] = "refuse",
+) -> pd.DataFrame:
     """Return final bars as a frame: as recorded, or built from ticks exactly as live ones are.
 
     `timeframe` in seconds, by default the table's own; recorded bars keep theirs, so another one
-    raises DataError.
+    raises DataError. So do bars of several feeds or adjustments, unless they are only looked at:
+    `on_mixed="flag"`.
     """
+    if table.kind == "bars" and on_mixed == "refuse":
+        refuse_mixed(table.frame, table.source)
     wanted = table.timeframe if timeframe is None else timeframe
     if table.kind != "bars":
         return frame_of(_built(table, wanted))
