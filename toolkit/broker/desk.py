@@ -69,6 +69,9 @@ class Desk:
         try:
             answer = await self.trading.submit(order.intent.ticket)
         except OrderRejected as error:
+            if error.data.get("duplicate"):  # it is there already: see what became of it
+                self._lost(order, error)
+                return
             books.take(books.orders.refused(name, error.message, at=books.now()))
             raise
         except NotConnected as error:
