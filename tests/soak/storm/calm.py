@@ -5,34 +5,33 @@ last `WINDOW` bars is not what it was on the calm day (a hole, a halt, a revisio
 must not: a bar that came late, twice, out of order or only through REST, a kill, a lost
 connection. So the conditions must be the same at every bar that is not touched.
 
-An entry is made at such a bar exactly where the calm run makes one, unless something that a fault
-may rightly do stands in its way: the bot was down or closed its gate, the bar was old when it
-came, the symbol was held, pending or cooling down from another trade. A round trip is the same,
-to the price, when no fault and no kill fell into its life.
+An entry is made at such a bar exactly where the calm run makes one, unless a fault that may
+rightly close a gate or keep the symbol busy was near (`trouble.py`), the bot was down, or the
+symbol was held, pending or cooling down from another trade. A round trip is the same, to the
+price, when no such fault, no late bar and no kill fell into its life.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.soak.storm.conductor import Outcome
 from tests.soak.storm.diary import read
 from tests.soak.storm.findings import Findings
-from tests.soak.storm.world import World
-from toolkit.exchange.values import MINUTE, SECOND, Micros, micros_of
+from tests.soak.storm.trouble import Troubles, meets
+from tests.soak.storm.world import World, moment
+from toolkit.exchange.values import MINUTE, SECOND, Micros
 
 WINDOW = 200  # bars; what was before weighs less than a millionth in any indicator
-SETTLED = 5 * MINUTE  # after a fault's end something of it may still be under way
 TOLERANCE = 1e-3  # of indicators that begin with a warm-up; bands are 0 to 100
+SAME_PRICE = 1e-6  # of averages over parts of another size
 COOLING = 2 * MINUTE
 PENDING = 3 * MINUTE
 Key = tuple[str, Micros]
-Spans = Sequence[tuple[Micros, Micros]]
 
 
 @dataclass(slots=True)
@@ -62,11 +61,6 @@ class Days:
         return days
 
 
-def moment(text: str) -> Micros:
-    """Read a time of a diary."""
-    return micros_of(datetime.fromisoformat(text))
-
-
 def compare(storm: Outcome, calm: Outcome) -> Findings:
     """Return where the storm's bot saw or decided what no fault explains."""
     found = Findings()
@@ -74,9 +68,9 @@ def compare(storm: Outcome, calm: Outcome) -> Findings:
     touched = touched_bars(storm.world, calm.world)
     _seen(here, storm.world, found)
     _conditions(here, there, touched, found)
-    spans = trouble(storm)
-    _entries(here, there, touched, spans, found)
-    _trips(here, there, spans, found)
+    troubles = Troubles.of(storm)
+    _entries(here, there, touched, troubles, found)
+    _trips(here, there, troubles, found)
     return found
 
 
@@ -89,21 +83,6 @@ def touched_bars(storm: World, calm: World) -> dict[str, list[Micros]]:
         if ours != theirs:
             found[symbol].append(at)
     return found
-
-
-def trouble(storm: Outcome) -> list[tuple[Micros, Micros]]:
-    """Return when faults were on or the bot was down, and some time after."""
-    begun: dict[str, Micros] = {}
-    spans = [(start, end + SETTLED) for start, end in storm.lives.down]
-    for entry in storm.world.happened.faults:
-        at = moment(entry["time"])
-        name = f"{entry['kind']} {entry['target']}"
-        if entry["what"] == "fault.begins":
-            begun.setdefault(name, at)
-        elif name in begun:
-            spans.append((begun.pop(name), at + SETTLED))
-    last = storm.world.exchange.now
-    return sorted([*spans, *((start, last) for start in begun.values())])
 
 
 def _seen(here: Days, world: World, found: Findings) -> None:
@@ -164,7 +143,7 @@ def _entries(
     here: Days,
     there: Days,
     touched: Mapping[str, list[Micros]],
-    spans: Spans,
+    troubles: Troubles,
     found: Findings,
 ) -> None:
     touch = _Touch(touched, there)
@@ -177,8 +156,10 @@ def _entries(
     busy = _busy(here)
     for key, signal in there.entries.items():
         symbol, at = key
-        near = _meets(spans, at - MINUTE, at + 2 * MINUTE)
-        if signal["refusal"] or near or not touch.clean(key) or _meets(busy[symbol], at, at):
+        if signal["refusal"] or not touch.clean(key):
+            continue
+        if troubles.meet(symbol, at, at + 2 * MINUTE) or meets(busy[symbol], at, at):
+            found.compared["entries in trouble"] += 1
             continue
         ours = here.entries.get(key, {"refusal": "no signal"})
         words = f"{symbol} {signal['bar']}: entered on a calm day, in the storm: {ours['refusal']}"
@@ -200,21 +181,19 @@ def _busy(here: Days) -> dict[str, list[tuple[Micros, Micros]]]:
     return busy
 
 
-def _meets(spans: Spans, start: Micros, end: Micros) -> bool:
-    return any(first <= end and last >= start for first, last in spans)
-
-
-def _trips(here: Days, there: Days, spans: Spans, found: Findings) -> None:
+def _trips(here: Days, there: Days, troubles: Troubles, found: Findings) -> None:
     for key, calm in there.trips.items():
         start, end = moment(calm["entry_time"]), moment(calm["exit_time"])
-        if _meets(spans, start - MINUTE, end + MINUTE):
+        if troubles.meet(calm["symbol"], start - MINUTE, end + MINUTE, price=True):
             found.compared["round trips in trouble"] += 1
             continue
         ours = here.trips.get(key)
         if ours is None:
             found.compared["round trips not made"] += 1
             continue
-        same = all(ours[n] == calm[n] for n in ("entry_price", "exit_price", "exit_time"))
+        prices = ((ours[name], calm[name]) for name in ("entry_price", "exit_price"))
+        same = all(abs(a - b) <= SAME_PRICE * b for a, b in prices)
+        same = same and ours["exit_time"] == calm["exit_time"]
         words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
         found.check("round trips", same, words)
 

@@ -23,7 +23,7 @@ from toolkit.core.types import is_crypto
 from toolkit.market.alpaca import AlpacaMarketData
 
 JOURNAL = "journal.sqlite"
-PARAMETERS = {"risk.trade_capital_percent": 2.0, "risk.max_positions": 6}
+PARAMETERS = {"risk.trade_capital_percent": 2.0, "risk.max_positions": 8}
 WARM_UP_BARS = 400
 
 

@@ -15,12 +15,17 @@ from toolkit.exchange.faults import Fault
 from toolkit.exchange.server import ExchangeServer
 from toolkit.exchange.settings import ExchangeSettings, Pace, Speed
 from toolkit.exchange.source import SimulatedSource
-from toolkit.exchange.values import Micros, micros, moment_of
+from toolkit.exchange.values import Micros, micros, micros_of, moment_of
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "BTC/USD", "DOGE/USD", "ETH/USD", "SOL/USD")
 START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)  # a Monday, half an hour into the session
 TICKS_PER_BAR = 4
 CASH = 100_000
+
+
+def moment(text: str) -> Micros:
+    """Read a time of a log or a diary."""
+    return micros_of(datetime.fromisoformat(text))
 
 
 @dataclass(slots=True)
@@ -30,7 +35,7 @@ class Happened:
     orders: list[tuple[Micros, dict[str, Any]]] = field(default_factory=list)
     posted: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     faults: list[dict[str, Any]] = field(default_factory=list)
-    hits: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    strikes: list[tuple[Micros, str, str]] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def take(self, entry: dict[str, Any]) -> None:
@@ -39,8 +44,9 @@ class Happened:
         if what in ("fault.begins", "fault.ends"):
             self.faults.append(entry)
         elif what.startswith("fault."):
-            self.hits[what.removeprefix("fault.")] += 1
-            if order and str(entry.get("subject", "")).startswith("POST /v2/orders"):
+            kind, subject = what.removeprefix("fault."), str(entry.get("subject", ""))
+            self.strikes.append((moment(entry["time"]), kind, subject))
+            if order and subject.startswith("POST /v2/orders"):
                 self.posted[order].append(what)
         elif what == "request.refused":
             self.refusals[f"{entry['request'].split('/')[0]}{entry['status']}"] += 1
