@@ -59,7 +59,7 @@ class SteppedLoop(IdleLoop):
     def __init__(self) -> None:
         self.micros = 0
         super().__init__()
-        # Of seconds since 1970 a float knows no more; a timer that is due must not seem to be early.
+        # A float knows no more of seconds since 1970; what is due must not seem to be early.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:

@@ -1,0 +1,97 @@
+"""A small storm: the real bot at the exchange double, with faults and kills (`make soak`: more)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.soak.storm import books
+from tests.soak.storm.conductor import Conductor, Outcome
+from tests.soak.storm.cover import bare_times
+from tests.soak.storm.lockstep import Nursery
+from tests.soak.storm.loop import IdleLoop
+from tests.soak.storm.plan import plan
+from tests.soak.storm.verdict import JOURNAL, judge
+
+SYMBOLS = ("AAPL", "NVDA", "BTC/USD", "SOL/USD")
+
+
+class Stage:
+    """One loop and one process that forks bots, for all storms of this file."""
+
+    def __init__(self) -> None:
+        self.loop = IdleLoop()
+        self.nursery = Nursery(self.loop)
+        self.loop.run_until_complete(self.nursery.start())
+
+    def play(self, folder: Path, *, seed: int, minutes: int, kills: int) -> Outcome:
+        chosen = plan(seed=seed, minutes=minutes, kills=kills, symbols=SYMBOLS)
+        conductor = Conductor(chosen, folder, loop=self.loop, nursery=self.nursery)
+        return self.loop.run_until_complete(conductor.run())
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.nursery.stop())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+        asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    found = Stage()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def storm(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return stage.play(tmp_path_factory.mktemp("storm"), seed=11, minutes=60, kills=6)
+
+
+def test_after_a_storm_broker_and_journal_agree_and_nothing_was_sent_twice(storm: Outcome) -> None:
+    found = judge(storm, None)
+
+    assert not found.differences, found.examples
+    assert sum(storm.lives.kills.values()) == 6
+    assert storm.lives.births >= 7
+    assert found.compared["fills"] > 5
+    assert found.compared["intents sent"] > 10
+
+
+def test_a_missing_fill_is_found(storm: Outcome, tmp_path: Path) -> None:
+    journal = tmp_path / JOURNAL
+    shutil.copy(storm.folder / JOURNAL, journal)
+    with closing(sqlite3.connect(journal)) as file, file:
+        file.execute("delete from fills where number = (select min(number) from fills)")
+
+    found = books.compare(storm.state, journal)
+
+    assert {"fills", "positions", "cash"} <= found.differences.keys()
+
+
+def test_an_order_that_was_sent_twice_is_found() -> None:
+    found = books.sent_once({"a": ["fault.reset_before", "accepted"], "b": ["accepted"]})
+
+    assert found.differences == {"intents sent": 1}
+
+
+def test_a_position_without_its_stop_is_found() -> None:
+    second = 1_000_000
+    bought = {"side": "buy", "type": "market", "id": "1", "status": "filled"}
+    net = {"side": "sell", "type": "stop_limit", "id": "2", "status": "new"}
+    common = {"symbol": "BTC/USD", "qty": "1"}
+    events = [
+        (0, {"order": {**common, **bought, "filled_qty": "1"}, "price": "9", "position_qty": "2"}),
+        (5 * second, {"order": {**common, **net, "qty": "2", "filled_qty": "0"}}),
+        (9 * second, {"order": {**common, **net, "filled_qty": "0", "status": "canceled"}}),
+    ]
+
+    found = bare_times(events, end=12 * second)
+
+    assert [bare.open_seconds for bare in found] == [5.0, 3.0]
