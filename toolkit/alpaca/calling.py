@@ -30,6 +30,7 @@ T = TypeVar("T")
 ATTEMPTS = 4
 WORKERS = 4
 SHORTEST, LONGEST = 0.25, 4.0
+QUIET = 1.0  # after a 429 that does not say how long
 
 
 class Translate(Protocol):
@@ -215,5 +216,5 @@ class Caller(Generic[ClientT]):
         else:
             self.breaker.succeeded()
         if reason is Reason.RATE_LIMITED:
-            self._throttle.pause(ours.data.get("retry_after") or 1.0)
+            self._throttle.pause(ours.data.get("retry_after") or QUIET)
         return ours

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -177,8 +178,7 @@ def _answered(error: APIError) -> Trouble:
     if isinstance(number, int):
         facts["number"] = number
     if status == 429:
-        header = None if response is None else response.headers.get("Retry-After")
-        facts["retry_after"] = _seconds(header)
+        facts["retry_after"] = None if response is None else _retry_after(response.headers)
         return Trouble(reason=Reason.RATE_LIMITED, message="too many requests", data=facts)
     if status >= 500 or status < 400:
         words = f"Alpaca is in trouble (HTTP {status})"
@@ -227,10 +227,14 @@ def _body(text: str) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _seconds(header: str | None) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait: `Retry-After`, else until the quota changes by their clock."""
     try:
-        return None if header is None else max(0.0, float(header))
-    except ValueError:
+        if "Retry-After" in headers:
+            return max(0.0, float(headers["Retry-After"]))
+        theirs = parsedate_to_datetime(headers["Date"]).timestamp()
+        return max(0.0, float(headers["X-RateLimit-Reset"]) - theirs)
+    except (KeyError, ValueError):
         return None
 
 
