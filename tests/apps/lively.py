@@ -19,8 +19,14 @@ TICKS_PER_BAR = 5
 class LivelyClient:
     """Answers like the synchronous client; `start` makes it tick every `interval` seconds."""
 
-    def __init__(self, *, symbols: Iterable[str] = ("AAPL", "BTC/USD"), role: str = "trade"):
-        self.symbols = list(symbols)
+    def __init__(
+        self,
+        *,
+        symbols: Iterable[str] = ("AAPL", "BTC/USD"),
+        role: str = "trade",
+        broker: str = "alpaca:paper",
+    ):
+        self.symbols, self.broker = list(symbols), broker
         self.state, self.role = "connected", role
         self.parameters = Parameters()
         self.commands: list[str] = []
@@ -31,6 +37,7 @@ class LivelyClient:
         self._positions: dict[str, Data] = {}
         self._trades: list[Data] = []
         self._realised, self._ticks, self._paused = 0.0, 0, False
+        self._gates: dict[str, Data] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -69,13 +76,26 @@ class LivelyClient:
         self.parameters = self.parameters.replace(changes)
         return {}
 
-    def command(self, name: str, /, **_args: Any) -> Any:
+    def gate(self, gate: str, reason: str = "", symbol: str | None = None) -> None:
+        """Close a gate for a reason, or open it; told at once."""
+        self._gates.pop(f"{gate} {symbol}", None)
+        if reason:
+            closed = {"gate": gate, "reason": reason, "symbol": symbol}
+            closed["since"] = format_time(datetime.now(UTC))
+            self._gates[f"{gate} {symbol}"] = closed
+        self._send_state()
+
+    def command(self, name: str, /, **args: Any) -> Any:
         if name == "get_orders":
             return {"orders": []}
         self.commands.append(name)
         if name in ("start", "stop"):
             self._paused = name == "stop"
-        if name == "flatten":
+            self.gate("command", "entries stopped by anna" if self._paused else "")
+        if name in ("halt", "resume_trading"):
+            why = f"halted by anna: {args['reason']}" if name == "halt" else ""
+            self.gate("halt", why)
+        if name == "flatten" or args.get("flatten"):
             for symbol in list(self._positions):
                 self._close(symbol, self._bars[symbol][-1])
         self._send_state()
@@ -158,12 +178,20 @@ class LivelyClient:
         account = {"kind": "account", "timestamp": now, "cash": cash, "equity": cash + open_pnl}
         account |= {"realised_pnl": self._realised, "open_positions": len(self._positions)}
         self._send("stream_account", account)
-        health = {
-            "kind": "health",
-            "timestamp": now,
-            "state": "paused" if self._paused else "running",
+        gates = [*self._gates.values()]
+        state = "paused" if any(gate["symbol"] is None for gate in gates) else "running"
+        health = {"kind": "health", "timestamp": now, "state": state, "gates": gates}
+        health |= {"reason": gates[0]["reason"] if gates else "", "market": "alpaca:iex"}
+        health |= {"broker": self.broker, "symbols": self.symbols}
+        health["feed"] = {"ok": True, "reason": "", "last_message": now}
+        limits = {
+            "max_exposure": 1_500_000.0,
+            "max_daily_loss": 5_000.0,
+            "max_orders_per_minute": 30,
         }
-        health |= {"reason": "", "market": "simulated", "broker": "simulated"}
+        exposure = sum(p["price"] * p["quantity"] for p in self._positions.values())
+        health["limits"] = {"limits": limits, "exposure": exposure, "daily_loss": -self._realised}
+        health["limits"]["drawdown_percent"] = 0.0
         self._send("stream_system_health", health)
 
     def _send(self, event: str, data: Data) -> None:

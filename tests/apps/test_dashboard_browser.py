@@ -82,6 +82,20 @@ def test_pause_resume_and_flatten(shared_address, visit):
     quiet(page)
 
 
+def test_the_kill_switch_says_who_and_why_until_a_person_lifts_it(shared_address, visit):
+    page = visit(shared_address)
+    button, gates = page.page.get_by_role, page.page.locator(".gates")
+    button("button", name="Halt", exact=True).click()
+    page.page.get_by_placeholder("Why").fill("a drill")
+    button("button", name="Stop entries").click()
+    gates.get_by_text("halted by anna: a drill").wait_for(timeout=10_000)
+    button("button", name="Lift halt").click()
+    button("button", name="Take entries again").click()
+    gates.wait_for(state="detached", timeout=10_000)
+    assert "entries open" in page.text()
+    quiet(page)
+
+
 def test_who_may_only_look_sees_no_controls(start, visit):
     server = start(str(HERE / "serve_lively.py"), "--role", "view")
     page = visit(server.wait_for(ADDRESS))

@@ -13,7 +13,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, NotConnected
 from toolkit.views.charts.theme import DARK, LIGHT
 from toolkit.views.dashboard import app as dashboard
-from toolkit.views.dashboard import blocks, tables
+from toolkit.views.dashboard import blocks, safety, tables
 from toolkit.views.dashboard.app import Dashboard
 from toolkit.views.dashboard.controls import Controls
 from toolkit.views.dashboard.desk import MAX_ROWS, Desk
@@ -31,6 +31,7 @@ class Bot:
         self.closed_trades: list[dict] = []
         self.known_orders: list[dict] = []
         self.commands: list[str] = []
+        self.sent: list[dict] = []
         self.failure: Exception | None = None
         self.during_trades = self.during_orders = lambda: None
         self.handlers: dict[str, list] = {}
@@ -56,11 +57,12 @@ class Bot:
             raise self.failure
         return list(self.closed_trades)
 
-    def command(self, name, /, **_args):
+    def command(self, name, /, **args):
         if name == "get_orders":
             self.during_orders()
             return {"orders": list(self.known_orders)}
         self.commands.append(name)
+        self.sent.append(args)
         if self.failure:
             raise self.failure
         return {}
@@ -163,6 +165,13 @@ def test_a_reload_that_fails_is_said(bot, desk):
     bot.failure = NotConnected("the server went away")
     bot.send("connected")
     assert "the server went away" in blocks.notice(desk.snapshot())
+
+
+def test_what_went_wrong_is_said_for_two_minutes(bot, desk, now):
+    bot.send("stream_system_health", {"kind": "problem", "message": "not enough buying power"})
+    assert "not enough buying power" in blocks.notice(desk.snapshot())
+    now[0] += 121.0
+    assert blocks.notice(desk.snapshot()) == ""
 
 
 def test_the_age_of_the_heartbeat_is_measured_by_our_clock(bot, desk, now):
@@ -363,10 +372,64 @@ def test_flatten_wants_a_confirmation_that_names_the_number(bot, desk):
     assert (row._flatten.disabled, row._confirm.visible) == (True, False)
 
 
+def health(*gates, state="running"):
+    closed = [{"gate": name, "reason": name, "symbol": None, "since": TIME} for name in gates]
+    return {"kind": "health", "state": state, "reason": "", "gates": closed, "timestamp": TIME}
+
+
+TIME = "2026-01-05T15:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("gate", "label"),
+    [("command", "Resume entries"), ("loss", "Resume entries"), ("feed", "Pause entries")],
+)
+def test_entries_are_resumed_only_where_a_person_holds_them(bot, desk, gate, label):
+    row, _ = controls(bot)
+    bot.send("stream_system_health", health(gate, state="paused"))
+    row.update(desk.snapshot())
+    assert (row._entries.label, row._entries.disabled) == (label, False)
+
+
+async def test_the_kill_switch_asks_how_and_says_why(bot, desk):
+    row, _ = controls(bot)
+    switch = row.switch
+    bot.send("stream_system_health", health())
+    row.update(desk.snapshot())
+    switch._halt.clicks += 1
+    assert (switch._entries.visible, switch._all.disabled, row._flatten.visible) == (
+        True,
+        True,
+        False,
+    )
+    assert bot.commands == []
+    bot.send("stream_positions", position())
+    row.update(desk.snapshot())
+    assert (switch._all.label, switch._all.disabled) == ("Stop and close 1 position", False)
+    switch._why.value_input = "a drill"
+    await switch._stop_all(None)
+    assert (bot.commands, bot.sent) == (["halt"], [{"flatten": True, "reason": "a drill"}])
+    assert (switch.asking, row._flatten.visible) == (False, True)
+
+
+async def test_a_halt_is_lifted_after_a_second_question(bot, desk):
+    row, _ = controls(bot)
+    switch = row.switch
+    switch._halt.clicks += 1
+    bot.send("stream_system_health", health("halt", state="paused"))
+    row.update(desk.snapshot())
+    shown = (switch._halt.visible, switch._lift.visible, switch._sure.visible)
+    assert shown == (False, True, False)
+    switch._lift.clicks += 1
+    assert (switch._lift.visible, switch._sure.visible, bot.commands) == (False, True, [])
+    await switch._resume(None)
+    assert bot.commands == ["resume_trading"]
+
+
 def test_styles_use_roles_that_both_themes_have():
     import re
 
-    for style in (CONTROL_STYLE, blocks.BLOCK_STYLE, tables.TABLE_STYLE):
+    for style in (CONTROL_STYLE, blocks.BLOCK_STYLE, safety.SAFETY_STYLE, tables.TABLE_STYLE):
         for role in set(re.findall(r"var\(--tk-(\w+)", style)) - {"font"}:
             assert f"--tk-{role}:" in LIGHT.css()
             assert f"--tk-{role}:" in DARK.css()

@@ -11,11 +11,13 @@ from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.market.sessions import NEW_YORK
 from toolkit.streaming.wire import parse_time
+from toolkit.views.dashboard import safety
 from toolkit.views.dashboard.desk import DeskData
+from toolkit.views.gates import gate_lines, listed
 
 _BOT_WORDS = {
     "starting": ("wait", "Starting"),
-    "running": ("good", "Running"),
+    "running": ("good", "Running, entries open"),
     "paused": ("wait", "Entries paused"),
     "finished": ("idle", "Data ended"),
     "failed": ("bad", "Failed"),
@@ -35,7 +37,8 @@ BLOCK_STYLE = """
   font-variant-numeric: tabular-nums; line-height: 1.45; }
 .up { color: var(--tk-gain); } .down { color: var(--tk-loss); }
 .quiet { color: var(--tk-muted); }
-.pills { display: flex; gap: 16px; align-items: center; white-space: nowrap; }
+.pills { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: center; }
+.pill { white-space: nowrap; }
 .pill::before { content: ""; display: inline-block; width: 8px; height: 8px; margin-right: 7px;
   border-radius: 50%; background: var(--tk-muted); }
 .pill.good::before { background: var(--tk-up); }
@@ -110,23 +113,26 @@ def _day(bar: Mapping[str, Any]) -> date:
 def status(desk: DeskData) -> str:
     """Return the state of the bot and of the connection, and the age of the heartbeat."""
     health = desk.health or {}
-    kind, words = _BOT_WORDS.get(str(health.get("state")), ("idle", "No word from the bot"))
-    source = _source(health) if health else ""
+    kind, words = _bot_words(health)
+    source = f" · {health['market']}" if health else ""
     age = desk.heartbeat_age
     link, linked = _CONNECTION_WORDS.get(desk.connection, ("bad", desk.connection))
     if desk.connection == "connected" and age is not None and age > STALE_AFTER:
         link, linked = "bad", "No heartbeat"
     beat = "" if age is None else f" · heartbeat {age:.0f} s ago"
     return (
-        f'<div class="pills"><span class="pill {kind}">{words}'
+        f'<div class="pills">{safety.badge(health)}<span class="pill {kind}">{escape(words)}'
         f'<span class="quiet">{escape(source)}</span></span>'
         f'<span class="pill {link}">{escape(linked)}<span class="quiet">{beat}</span></span></div>'
     )
 
 
-def _source(health: Mapping[str, Any]) -> str:
-    market, broker = str(health["market"]), str(health["broker"])
-    return f" · {market}" if market == broker else f" · {market} data, {broker} broker"
+def _bot_words(health: Mapping[str, Any]) -> tuple[str, str]:
+    kind, words = _BOT_WORDS.get(str(health.get("state")), ("idle", "No word from the bot"))
+    held = sorted({s for line in gate_lines(health) for s in line.symbols})
+    if kind == "good" and held:
+        return "wait", f"Running, no entries in {listed(held)}"
+    return kind, words
 
 
 def notice(desk: DeskData, trouble: str = "") -> str:
@@ -135,11 +141,13 @@ def notice(desk: DeskData, trouble: str = "") -> str:
     if desk.connection != "connected":
         lines.append(("bad", "No connection to the bot: what you see may be out of date."))
     health = desk.health or {}
-    if health.get("reason"):
+    known = {gate["reason"] for gate in health.get("gates", ())}
+    if health.get("reason") and health["reason"] not in known:
         lines.append(("bad" if health["state"] == "failed" else "", str(health["reason"])))
-    if desk.problem:
+    if desk.problem and not any(str(desk.problem["message"]) in reason for reason in known):
         lines.append(("", str(desk.problem["message"])))
-    return "".join(f'<div class="notice {kind}">{escape(text)}</div>' for kind, text in lines)
+    said = "".join(f'<div class="notice {kind}">{escape(text)}</div>' for kind, text in lines)
+    return safety.gates(health) + said
 
 
 def account(desk: DeskData) -> str:

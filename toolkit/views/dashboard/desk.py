@@ -25,6 +25,7 @@ STREAMS = (
     Stream.PARAMETERS,
 )
 MAX_ROWS = 200
+PROBLEM_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,8 @@ class DeskData:
     """One moment of the desk, as on the wire; orders and trades newest first.
 
     `parameters` is None until the bot has said them. `heartbeat_age` is in seconds by this
-    machine's clock, None before the first heartbeat. `problem` is the newest thing that went
-    wrong, None where nothing did.
+    machine's clock, None before the first heartbeat; `health_age` is that of `health`. `problem`
+    is the newest thing that went wrong within two minutes, None where nothing did.
     """
 
     positions: tuple[Data, ...]
@@ -45,6 +46,7 @@ class DeskData:
     parameters: Parameters | None
     connection: str
     heartbeat_age: float | None
+    health_age: float | None
 
 
 class Desk:
@@ -74,7 +76,9 @@ class Desk:
         self._trades: deque[Data] = deque(maxlen=MAX_ROWS)
         self._account: Data | None = None
         self._health: Data | None = None
+        self._health_at: float | None = None
         self._problem: Data | None = None
+        self._problem_at: float | None = None
 
     @property
     def version(self) -> int:
@@ -113,18 +117,25 @@ class Desk:
         """Return what is known now."""
         connection, parameters = self._client.state, self._client.known_parameters
         with self._lock:
-            beat = self._heartbeat
             return DeskData(
                 positions=tuple(self._positions.values()),
                 orders=tuple(reversed(self._orders.values())),
                 trades=tuple(reversed(self._trades)),
                 account=self._account,
                 health=self._health,
-                problem=self._problem,
+                problem=self._recent_problem(),
                 parameters=parameters,
                 connection=connection,
-                heartbeat_age=None if beat is None else self._clock() - beat,
+                heartbeat_age=self._age(self._heartbeat),
+                health_age=self._age(self._health_at),
             )
+
+    def _recent_problem(self) -> Data | None:
+        age = self._age(self._problem_at)
+        return self._problem if age is not None and age < PROBLEM_SECONDS else None
+
+    def _age(self, since: float | None) -> float | None:
+        return None if since is None else self._clock() - since
 
     def _load_orders(self) -> None:
         orders = {order["id"]: order for order in self._client.orders()}
@@ -195,7 +206,7 @@ class Desk:
         elif data["kind"] == "health":
             with self._lock:
                 self._enter(message.get("epoch"))
-                self._health = data
+                self._health, self._health_at = data, self._clock()
                 self._version += 1
 
     def _on_heartbeat(self, _message: Data) -> None:
@@ -222,7 +233,7 @@ class Desk:
 
     def _note(self, problem: Data) -> None:
         with self._lock:
-            self._problem = problem
+            self._problem, self._problem_at = problem, self._clock()
             self._version += 1
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from toolkit.views.charts.figures import ChartSources, chart_figure, set_bands
 from toolkit.views.charts.theme import DARK, LIGHT, THEMES, apply_theme
-from toolkit.views.dashboard import blocks, tables
+from toolkit.views.dashboard import blocks, safety, tables
 from toolkit.views.dashboard.controls import Controls
 from toolkit.views.dashboard.desk import Desk, DeskData
 from toolkit.views.dashboard.known import KnownClient
@@ -84,7 +84,7 @@ class LiveView:
             ceiling=pn.state.headers.get(ROLE_HEADER, "admin"),
         )
         self._blocks = {name: _block() for name in ("headline", "status")}
-        for name in ("notice", "account", "parameters"):
+        for name in ("notice", "account", "guards", "parameters"):
             self._blocks[name] = _block(sizing_mode="stretch_width")
         self._tables = _tables()
         self.template = self._page(symbol)
@@ -94,8 +94,9 @@ class LiveView:
 
         widgets = {name: widget for name, (widget, _) in self._tables.items()}
         log_tabs = pn.Tabs(
-            ("Trades", widgets["trades"]),
+            ("Positions", widgets["positions"]),
             ("Orders", widgets["orders"]),
+            ("Trades", widgets["trades"]),
             sizing_mode="stretch_both",
             stylesheets=[_TABS_STYLE],
         )
@@ -107,7 +108,6 @@ class LiveView:
                 "symbol": self._symbol,
                 "chart": pn.pane.Bokeh(self._figure, sizing_mode="stretch_both"),
                 "controls": self._controls.panel,
-                "positions": widgets["positions"],
                 "log": log_tabs,
             },
         )
@@ -153,6 +153,7 @@ class LiveView:
     def _draw_desk(self, data: DeskData) -> None:
         old, self._drawn = self._drawn, data
         self._say("account", blocks.account(data))
+        self._say("guards", safety.guards(data))
         if old is None or data.parameters != old.parameters:
             self._say("parameters", blocks.parameters(data.parameters))
         for name, (widget, columns) in self._tables.items():
@@ -179,9 +180,8 @@ class LiveView:
 
 
 def _tables() -> dict[str, tuple[Any, tuple[tables.Column, ...]]]:
-    narrow = tables.table(tables.POSITIONS, empty="No open position", min_width=72)
     return {
-        "positions": (narrow, tables.POSITIONS),
+        "positions": (tables.table(tables.POSITIONS, empty="No open position"), tables.POSITIONS),
         "trades": (tables.table(tables.TRADES, empty="No trade yet"), tables.TRADES),
         "orders": (tables.table(tables.ORDERS, empty="No order yet"), tables.ORDERS),
     }
@@ -190,7 +190,9 @@ def _tables() -> dict[str, tuple[Any, tuple[tables.Column, ...]]]:
 def _block(**options: Any) -> Any:
     import panel as pn
 
-    return pn.pane.HTML("", margin=0, stylesheets=[blocks.BLOCK_STYLE], **options)
+    return pn.pane.HTML(
+        "", margin=0, stylesheets=[blocks.BLOCK_STYLE, safety.SAFETY_STYLE], **options
+    )
 
 
 _TABS_STYLE = """

@@ -42,7 +42,11 @@ CONTROL_STYLE = """
 :host select.bk-input option { color: var(--tk-text); background: var(--tk-surface); }
 :host .bk-btn.bk-btn-default:hover { background-color: var(--tk-raised) !important;
   border-color: var(--tk-muted) !important; }
-:host .bk-btn:focus-visible, :host select.bk-input:focus-visible {
+:host input.bk-input { font: 13px var(--tk-font); height: 30px; padding: 0 8px; border-radius: 4px;
+  color: var(--tk-text); background-color: var(--tk-surface); border: 1px solid var(--tk-line); }
+:host input.bk-input::placeholder { color: var(--tk-muted); }
+:host .bk-btn:focus-visible, :host select.bk-input:focus-visible,
+:host input.bk-input:focus-visible {
   outline: 2px solid var(--tk-accent); outline-offset: 1px; }
 :host .bk-btn[disabled] { opacity: 0.5; }
 """
@@ -54,6 +58,19 @@ DANGER_STYLE = """
 :host .bk-btn.bk-btn-default:hover { color: var(--tk-loss) !important;
   background-color: var(--tk-surface) !important; }
 """
+
+
+def button(label: str, *, width: int, danger: bool = False) -> Any:
+    """Return a button in the page's style; `danger` is for what cannot be taken back."""
+    import panel as pn
+
+    return pn.widgets.Button(
+        label=label,
+        width=width,
+        height=30,
+        margin=(0, 8, 0, 0),
+        stylesheets=[CONTROL_STYLE, *([DANGER_STYLE] * danger)],
+    )
 
 
 def theme_switch(*, dark: bool) -> Any:

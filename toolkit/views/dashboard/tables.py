@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["text", "time", "price", "quantity", "money", "percent"]
+Kind = Literal["text", "time", "price", "quantity", "money", "percent", "status"]
 
 _TYPES: Mapping[Kind, str] = {
     "text": "object",
+    "status": "object",
     "time": "datetime64[ms]",
     "price": "float64",
     "quantity": "float64",
@@ -38,6 +39,14 @@ _TIME = (
     "new Date(value).toISOString().slice(5, 19).replace('T', ' ') %>"
 )
 
+# What wants an eye stands out: an order whose outcome nobody knows most of all.
+_STATUS = (
+    "<span class=\"<%= {unknown: 'loss strong', rejected: 'loss', pending: 'open', "
+    "accepted: 'open', 'partially filled': 'open', canceled: 'over', "
+    "expired: 'over'}[value] || '' %>\">"
+    "<%= value == 'unknown' ? 'outcome unknown' : value %></span>"
+)
+
 TABLE_STYLE = """
 :host .tabulator { font: 12px var(--tk-font); font-variant-numeric: tabular-nums;
   color: var(--tk-text); background: transparent; border: 0; }
@@ -60,6 +69,7 @@ TABLE_STYLE = """
 :host .tabulator .tabulator-placeholder .tabulator-placeholder-contents {
   color: var(--tk-muted) !important; font: 13px var(--tk-font) !important; }
 .gain { color: var(--tk-gain); } .loss { color: var(--tk-loss); }
+.strong { font-weight: 600; } .open { color: var(--tk-accent); } .over { color: var(--tk-muted); }
 """
 
 
@@ -81,9 +91,13 @@ def _column(key: str, title: str, kind: Kind) -> Column:
 
 POSITIONS = (
     _column("symbol", "Symbol", "text"),
-    _column("quantity", "Qty", "quantity"),
-    _column("entry_price", "Entry", "price"),
+    _column("quantity", "Quantity", "quantity"),
     _column("unrealised_pnl", "P/L", "money"),
+    _column("entry_price", "Entry", "price"),
+    _column("price", "Price", "price"),
+    _column("stop", "Stop", "price"),
+    _column("target", "Target", "price"),
+    _column("entry_time", "Since (UTC)", "time"),
 )
 TRADES = (
     _column("exit_time", "Closed (UTC)", "time"),
@@ -103,7 +117,7 @@ ORDERS = (
     _column("quantity", "Quantity", "quantity"),
     _column("filled_quantity", "Filled", "quantity"),
     _column("average_price", "Price", "price"),
-    _column("status", "Status", "text"),
+    _column("status", "Status", "status"),
     _column("reason", "Reason", "text"),
     _column("message", "Note", "text"),
 )
@@ -122,7 +136,7 @@ def table_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) ->
 def _series(values: list[Any], kind: Kind) -> pd.Series[Any]:
     import pandas as pd
 
-    if kind == "text":
+    if kind in ("text", "status"):
         words = ["" if v is None else str(v).replace("_", " ") for v in values]
         return pd.Series(words, dtype="object")
     if kind == "time":
@@ -131,14 +145,14 @@ def _series(values: list[Any], kind: Kind) -> pd.Series[Any]:
     return pd.Series(values, dtype=_TYPES[kind])
 
 
-def table(columns: Sequence[Column], *, empty: str, min_width: int = 84) -> Any:
+def table(columns: Sequence[Column], *, empty: str) -> Any:
     """Return an empty Tabulator for `columns`; it says `empty` while there are no rows.
 
-    Columns share the width there is, but none gets less than `min_width` pixels.
+    Columns share the width there is, but none gets less than 84 pixels.
     """
     import panel as pn
 
-    aligned = {c.key: "left" if c.kind in ("text", "time") else "right" for c in columns}
+    aligned = {c.key: "left" if c.kind in ("text", "time", "status") else "right" for c in columns}
     return pn.widgets.Tabulator(
         table_frame([], columns),
         titles={c.key: c.title for c in columns},
@@ -146,7 +160,7 @@ def table(columns: Sequence[Column], *, empty: str, min_width: int = 84) -> Any:
         widths={c.key: 124 for c in columns if c.kind == "time"},
         text_align=aligned,
         header_align=aligned,
-        configuration={"placeholder": empty, "columnDefaults": {"minWidth": min_width}},
+        configuration={"placeholder": empty, "columnDefaults": {"minWidth": 84}},
         theme="simple",
         show_index=False,
         disabled=True,
@@ -181,6 +195,7 @@ def _formatter(kind: Kind) -> Any:
 
     templates = {
         "time": _TIME,
+        "status": _STATUS,
         "price": _NUMBER.replace("MIN", _DIGITS).replace("MAX", _DIGITS),
         "quantity": _NUMBER.replace("MIN", "0").replace("MAX", "9"),
         "money": _SIGNED.replace("SUFFIX", ""),
