@@ -67,6 +67,7 @@ def exchange(
     """Serve Alpaca's protocols on this machine until Ctrl-C; no keys are needed."""
     from toolkit.exchange.exchange import Exchange
     from toolkit.exchange.settings import ExchangeSettings, Speed
+    from toolkit.exchange.values import micros_of
     from toolkit.exchange.weather import weather
 
     _check("plan", plan, PLANS)
@@ -78,9 +79,12 @@ def exchange(
         speed=Speed.parse(speed),
         plan=plan,
         rate_limit=max(rate_limit, 0),
+        skip_closed=start != "now",
     )
     source = _source(symbols, recording, seed=seed, start=_moment(start))
     served = Exchange(source, settings, faults=weather(faults, seed=seed, symbols=source.symbols))
+    if start == "now":
+        served.advance(micros_of(datetime.now(UTC)))  # a simulation begins with a whole minute
     with ExitStack() as stack:
         file = stack.enter_context(_appended(log)) if log else None
         runner = stack.enter_context(asyncio.Runner(loop_factory=new_event_loop))
