@@ -11,6 +11,7 @@ from platformdirs import user_state_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toolkit.alerts.targets import split_urls
 from toolkit.alpaca.settings import AlpacaSettings
 from toolkit.core.limits import RiskLimits
 from toolkit.errors import ConfigError
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     alpaca_trading_stream_url: str | None = _named("alpaca_trading_stream_url", None)
     alpaca_stock_stream_url: str | None = _named("alpaca_stock_stream_url", None)
     alpaca_crypto_stream_url: str | None = _named("alpaca_crypto_stream_url", None)
+    alerts: SecretStr | None = None
+    alert_events: Annotated[tuple[str, ...], NoDecode] = ()
     feed: str = "iex"
     allow_live: bool = False
     max_position_value: float | None = None
@@ -87,7 +90,7 @@ class Settings(BaseSettings):
     max_daily_loss_percent: float | None = None
     max_drawdown_percent: float | None = None
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "alert_events", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -133,6 +136,11 @@ class Settings(BaseSettings):
             max_connections=self.max_connections,
             max_connections_per_address=self.max_connections,
         )
+
+    @property
+    def alert_urls(self) -> list[str]:
+        """Where alerts go: Apprise URLs, which hold secrets."""
+        return split_urls(self.alerts.get_secret_value()) if self.alerts else []
 
     @property
     def signing_file(self) -> Path:

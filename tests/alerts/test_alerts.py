@@ -68,7 +68,7 @@ def alerts_to(*targets, patience: Patience | None = None) -> tuple[Alerts, list[
 async def test_a_halt_reaches_mailbox_and_webhook_and_fills_come_grouped():
     async with mail_server() as mailbox, webhook() as hook:
         alerts, reports = alerts_to(*open_targets([mailbox.url, hook.url]))
-        await alerts.start()
+        alerts.start()
         alerts.publish(health())
         alerts.publish(gated(gate(Gate.HALT, "anna pulled the plug")))
         await hook.called(1)
@@ -86,7 +86,7 @@ async def test_a_halt_reaches_mailbox_and_webhook_and_fills_come_grouped():
 async def test_what_waits_is_sent_when_the_bot_stops():
     target = Scripted()
     alerts, _ = alerts_to(target)
-    await alerts.start()
+    alerts.start()
     alerts.publish(fill())
     await alerts.stop()
     await alerts.stop()
@@ -96,7 +96,7 @@ async def test_what_waits_is_sent_when_the_bot_stops():
 async def test_a_failure_is_tried_again():
     target = Scripted("fail", "fail")
     alerts, reports = alerts_to(target)
-    await alerts.start()
+    alerts.start()
     alerts.publish(problem())
     await until(lambda: target.sent)
     await alerts.stop()
@@ -107,7 +107,7 @@ async def test_a_dead_target_is_reported_once_and_says_later_what_it_missed():
     target = Scripted(*["fail"] * 6, name="dead")
     other = Scripted(name="alive")
     alerts, reports = alerts_to(target, other)
-    await alerts.start()
+    alerts.start()
     for number in range(3):
         alerts.publish(problem(f"problem {number}"))
         await until(lambda number=number: len(other.sent) == number + 1)
@@ -121,7 +121,7 @@ async def test_a_dead_target_is_reported_once_and_says_later_what_it_missed():
 async def test_a_hanging_target_holds_up_neither_the_bot_nor_the_other_targets():
     target, other = Scripted("hang"), Scripted()
     alerts, reports = alerts_to(target, other, patience=Patience(timeout=0.02, waits=()))
-    await alerts.start()
+    alerts.start()
     alerts.publish(problem("one"))
     await until(lambda: reports)
     alerts.publish(problem("two"))
@@ -153,7 +153,7 @@ async def test_a_bug_in_a_target_is_reported_and_not_swallowed(
     caplog: pytest.LogCaptureFixture,
 ):
     alerts, reports = alerts_to(Scripted(*["break"] * 3))
-    await alerts.start()
+    alerts.start()
     alerts.publish(problem())
     await until(lambda: reports)
     await alerts.stop()
@@ -164,7 +164,7 @@ async def test_a_bug_in_a_target_is_reported_and_not_swallowed(
 async def test_a_latency_alert_of_the_server_is_told():
     target = Scripted()
     alerts, _ = alerts_to(target)
-    await alerts.start()
+    alerts.start()
     alerts.latency("the p99 latency of orders is 80.0 ms, above 50 ms", stream="orders")
     await until(lambda: target.sent)
     await alerts.stop()

@@ -15,11 +15,13 @@ from toolkit.alerts.targets import Target
 from toolkit.bot.events import Event
 
 log = logging.getLogger(__name__)
-LAST_WORDS_SECONDS = 5.0
+LAST_WORDS_SECONDS = 2.0
 
 
 class Alerts:
     """Decides, groups and sends; neither a slow nor a dead target ever holds the bot up.
+
+    Without targets it does nothing.
 
     `publish` takes every event of the bot, in the loop that called `start`. `report` gets one
     sentence when a target fails. `name` begins every title.
@@ -50,22 +52,24 @@ class Alerts:
 
     def publish(self, event: Event) -> None:
         """Take one event; mostly there is nothing to tell, and it never waits."""
-        self._add(self._judge.on_event(event))
+        if self._couriers:
+            self._add(self._judge.on_event(event))
 
     def latency(self, message: str, *, stream: str) -> None:
         """Take a latency alert of the server, or its end."""
-        self._add(self._judge.on_latency(message, stream=stream))
+        if self._couriers:
+            self._add(self._judge.on_latency(message, stream=stream))
 
-    async def start(self) -> None:
-        """Begin to send; what was published before is sent too. Twice is harmless."""
-        if not self._tasks:
+    def start(self) -> None:
+        """Begin to send, in the running loop; what was published before is sent too."""
+        if not self._tasks and self._couriers:
             work = [self._run(), *(courier.run() for courier in self._couriers)]
             self._tasks = [asyncio.create_task(w, name="alerts") for w in work]
             for task in self._tasks:
                 task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Send what waits, for five seconds at most, and end. Twice is harmless."""
+        """Send what waits, for two seconds at most, and end. Twice is harmless."""
         if not self._tasks:
             return
         self._send(self._digest.rest(now=self._clock()))

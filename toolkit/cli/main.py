@@ -9,11 +9,14 @@ import typer
 
 from toolkit._version import __version__
 from toolkit.cli import console
+from toolkit.cli.alerts import app as alerts
 from toolkit.cli.backtest import backtest
 from toolkit.cli.doctor import doctor
 from toolkit.cli.exchange import exchange
+from toolkit.cli.export import app as export
 from toolkit.cli.halt import halt, resume
 from toolkit.cli.loadtest import loadtest
+from toolkit.cli.record import record
 from toolkit.cli.replay import replay
 from toolkit.cli.serve import dashboard, lab, serve
 from toolkit.cli.token import app as token
@@ -27,9 +30,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, halt, resume, dashboard, lab, replay, backtest, loadtest, exchange, doctor):
+COMMANDS = (
+    serve,
+    halt,
+    resume,
+    dashboard,
+    lab,
+    replay,
+    record,
+    backtest,
+    loadtest,
+    exchange,
+    doctor,
+)
+for command in COMMANDS:
     app.command()(command)
-app.add_typer(token)
+for group in (token, export, alerts):
+    app.add_typer(group)
 
 
 def _version(wanted: bool) -> None:

@@ -7,6 +7,20 @@ from typing import Any
 
 from toolkit.core.types import RoundTrip
 
+# The keys of `trade_dict`, as they head a table.
+TRADE_FIELDS = (
+    "symbol",
+    "entry_time",
+    "entry_price",
+    "exit_time",
+    "exit_price",
+    "quantity",
+    "pnl",
+    "return_percent",
+    "fees",
+    "exit_reason",
+)
+
 
 def trade_dict(trip: RoundTrip) -> dict[str, Any]:
     """Return one round trip as JSON-ready values that keep every bit.

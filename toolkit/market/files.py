@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import DataError
+from toolkit.market.recording import Recording, is_recording
+from toolkit.market.recording_tables import bars_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Read .parquet, .csv or .feather as it is; raises DataError."""
+    """Read .parquet, .csv or .feather as it is, or a recording's bars; raises DataError."""
     import pandas as pd
     import pyarrow as pa
+
+    if is_recording(path):
+        return bars_frame(Recording(path))
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".parquet": pd.read_parquet,

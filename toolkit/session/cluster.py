@@ -16,6 +16,7 @@ from toolkit.bot.events import Event, Problem
 from toolkit.config import Settings
 from toolkit.errors import ConfigError, RelayError
 from toolkit.runtime import process_started
+from toolkit.session.alerting import build_alerts
 from toolkit.session.build import build_bot
 from toolkit.session.dashboard import Dashboard
 from toolkit.session.options import LaunchOptions
@@ -60,6 +61,7 @@ class Cluster:
     """The owner's process: runs the bot, keeps the workers alive, serves no client itself."""
 
     def __init__(self, options: LaunchOptions, settings: Settings, cluster: ClusterOptions) -> None:
+        self._alerts = build_alerts(options, settings, problem=self._publish)
         self.bot: Bot = build_bot(options, publish=self._publish, settings=settings)
         self.shutdown = asyncio.Event()
         self._options, self._settings, self._cluster = options, settings, cluster
@@ -130,6 +132,7 @@ class Cluster:
         except BaseException:
             await self.stop()
             raise
+        self._alerts.start()
         self._task = asyncio.create_task(self._run_bot(), name="bot")
         self._dashboard.start(url=self.url, token=self._token)
 
@@ -139,6 +142,7 @@ class Cluster:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        await self._alerts.stop()
         await self.owner.stop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._dashboard.stop())
@@ -167,6 +171,7 @@ class Cluster:
 
     def _publish(self, event: Event) -> None:
         self.owner.publish(event)
+        self._alerts.publish(event)
 
     async def _run_bot(self) -> None:
         with suppress(Exception):  # the bot has logged it and published it as its state
@@ -178,7 +183,7 @@ class Cluster:
 
     def _ended(self, text: str) -> None:
         moment = datetime.now(UTC)
-        self.owner.publish(Problem(timestamp=moment, code="worker_ended", message=text))
+        self._publish(Problem(timestamp=moment, code="worker_ended", message=text))
 
     def _jobs(self) -> Iterator[Job]:
         settings = self._settings

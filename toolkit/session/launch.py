@@ -62,7 +62,8 @@ def launch(
     port finds again: what was tuned since stays, and arguments that ask for something else than
     what runs are refused. `recording` replays a file, or a folder that `record` made (all its
     symbols by default); otherwise the market is simulated from `seed`. `capital` in dollars,
-    `speed` as in market.pace; defaults in `session.options.LaunchOptions`. `websocket` sets the connection to clients.
+    `speed` as in market.pace; defaults in `session.options.LaunchOptions`. `websocket` sets the
+    connection to clients.
     Raises ConfigError, also for a port that is taken, and DataError.
     """
     if isolation not in ("thread", "process"):

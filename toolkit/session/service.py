@@ -14,6 +14,7 @@ from toolkit.bot.events import Event, Performance, Publish
 from toolkit.config import Settings
 from toolkit.core.types import Account, Bar, Evaluation, Position, Quote, Trade
 from toolkit.runtime import process_started
+from toolkit.session.alerting import build_alerts
 from toolkit.session.build import build_bot
 from toolkit.session.dashboard import Dashboard
 from toolkit.session.options import LaunchOptions
@@ -33,6 +34,7 @@ class Service:
         self, options: LaunchOptions, settings: Settings, *, listener: Publish | None = None
     ) -> None:
         self.hub = Hub(epoch=secrets.token_hex(8), clock=lambda: datetime.now(UTC))
+        self._alerts = build_alerts(options, settings, problem=self._publish)
         self.bot: Bot = build_bot(options, publish=self._publish, settings=settings)
         self._options, self._settings = options, settings
         self._listener = listener
@@ -46,12 +48,14 @@ class Service:
             settings=settings.server(websocket=options.websocket),
             dashboard=lambda: self._dashboard.url,
             on_shutdown=self.shutdown.set,
+            on_alert=lambda alert: self._alerts.latency(alert.message, stream=alert.stream.value),
         )
 
     def _publish(self, event: Event) -> None:
         if log.isEnabledFor(logging.DEBUG) and not isinstance(event, FREQUENT):
             log.debug("%s", event)
         self.server.publish(event)
+        self._alerts.publish(event)
         if self._listener is not None:
             self._listener(event)
 
@@ -91,6 +95,7 @@ class Service:
         )
 
     def _start_bot(self) -> None:
+        self._alerts.start()
         self._task = asyncio.get_running_loop().create_task(self._run_bot(), name="bot")
 
     async def _run_bot(self) -> None:
@@ -108,5 +113,6 @@ class Service:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        await self._alerts.stop()
         await self.server.stop()
         await self._dashboard.stop()

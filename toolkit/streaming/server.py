@@ -24,7 +24,7 @@ from toolkit.streaming.http.proxy import Proxy
 from toolkit.streaming.http.service import Service
 from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.listener import bind
-from toolkit.streaming.measures.alerts import LatencyWatch
+from toolkit.streaming.measures.alerts import LatencyAlert, LatencyWatch
 from toolkit.streaming.measures.stats import ServiceStats
 from toolkit.streaming.settings import ServerSettings
 from toolkit.streaming.sockets.delivery import Delivery, express_protocol
@@ -51,6 +51,7 @@ class StreamingServer:
     Another ASGI server may run `app` instead: between `open` and `stop`.
     `dashboard` gives the address of the dashboard process, None while there is none;
     `on_shutdown` is called (in the loop) when an admin sends the command `shutdown`;
+    `on_alert` gets each latency alert that clients are told;
     `membership` makes the server one of a cluster's workers.
     """
 
@@ -62,6 +63,7 @@ class StreamingServer:
         settings: ServerSettings,
         dashboard: Callable[[], str | None] = lambda: None,
         on_shutdown: Callable[[], None] | None = None,
+        on_alert: Callable[[LatencyAlert], None] = lambda _alert: None,
         clock: Callable[[], datetime] = utc_now,
         membership: Membership | None = None,
     ) -> None:
@@ -70,6 +72,7 @@ class StreamingServer:
         self._settings = settings
         self._dashboard = dashboard
         self._on_shutdown = on_shutdown
+        self._on_alert = on_alert
         self._clock = clock
         self._auth = Authenticator(settings, clock=lambda: clock().timestamp())
         self._port = settings.port
@@ -281,6 +284,7 @@ class StreamingServer:
         self._hub.broadcast("heartbeat", beat)
         for alert in self._alerts.check():
             self._hub.broadcast("alert", alert.to_dict())
+            self._on_alert(alert)
 
     async def _say_goodbye(self) -> None:
         goodbyes = [self._sio.disconnect(client) for client in list(self._stats.clients)]
