@@ -67,7 +67,6 @@ def exchange(
     """Serve Alpaca's protocols on this machine until Ctrl-C; no keys are needed."""
     from toolkit.exchange.exchange import Exchange
     from toolkit.exchange.settings import ExchangeSettings, Speed
-    from toolkit.exchange.values import micros_of
     from toolkit.exchange.weather import weather
 
     _check("plan", plan, PLANS)
@@ -83,17 +82,19 @@ def exchange(
     )
     source = _source(symbols, recording, seed=seed, start=_moment(start))
     served = Exchange(source, settings, faults=weather(faults, seed=seed, symbols=source.symbols))
-    if start == "now":
-        served.advance(micros_of(datetime.now(UTC)))  # a simulation begins with a whole minute
     with ExitStack() as stack:
         file = stack.enter_context(_appended(log)) if log else None
         runner = stack.enter_context(asyncio.Runner(loop_factory=new_event_loop))
-        runner.run(_serve(served, port=port, file=file, as_json=as_json))
+        on_time = start == "now"
+        runner.run(_serve(served, port=port, file=file, as_json=as_json, on_time=on_time))
     return console.OK
 
 
-async def _serve(served: Exchange, *, port: int, file: IO[bytes] | None, as_json: bool) -> None:
+async def _serve(
+    served: Exchange, *, port: int, file: IO[bytes] | None, as_json: bool, on_time: bool
+) -> None:
     from toolkit.exchange.server import ExchangeServer
+    from toolkit.exchange.values import micros_of
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -101,6 +102,8 @@ async def _serve(served: Exchange, *, port: int, file: IO[bytes] | None, as_json
         loop.add_signal_handler(number, ended.set)
     if file is not None:
         served.log.listen(lambda entry: _write(file, entry))
+    if on_time:
+        served.advance(micros_of(datetime.now(UTC)))  # a simulation begins with a whole minute
     async with ExchangeServer(served, port=port) as server:
         if as_json:
             _print_line({"what": "environment", **server.environment})
