@@ -187,6 +187,13 @@ def test_launch_trades_paper_with_keys_and_simulates_on_request(exchange: Served
         assert live.status()["limits"] is None
 
 
+def test_a_launch_that_the_broker_refuses_says_so_and_leaves_nothing(exchange, monkeypatch):
+    monkeypatch.setenv("APCA_API_KEY_ID", "WRONG")
+    with pytest.raises(tk.BrokerError, match="key"):
+        tk.launch(symbols=SYMBOLS, port=0, announce=print)
+    assert not list((Settings.load().state_dir / "servers").glob("*.json"))
+
+
 def test_stopped_and_started_it_never_holds_two_connections(exchange: Served):
     for _ in range(5):
         with tk.launch(symbols=SYMBOLS, port=0, announce=lambda _text: None) as live:

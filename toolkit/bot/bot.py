@@ -22,7 +22,7 @@ from toolkit.core.engine import Engine
 from toolkit.core.gates import Gate, GateReason, Gates
 from toolkit.core.limits import LimitsStatus, RiskLimits
 from toolkit.core.types import Bar
-from toolkit.errors import NotConnected
+from toolkit.errors import NotConnected, ToolkitError
 from toolkit.market.port import MarketData
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,10 @@ class Bot:
                         self._measure(event)
         except asyncio.CancelledError:
             self._enter(BotState.STOPPED, "stopped")
+            raise
+        except ToolkitError as error:
+            log.error("the bot ended: %s", error.message)  # noqa: TRY400 - its message says it all
+            self._enter(BotState.FAILED, error.message)
             raise
         except Exception as error:
             log.exception("the bot ended")

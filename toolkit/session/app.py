@@ -18,11 +18,14 @@ from typing import Any
 
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
+from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.runtime import new_event_loop
+from toolkit.session.build import trades_alpaca
 from toolkit.session.child import serve
-from toolkit.session.options import LaunchOptions, checked_options
+from toolkit.session.consent import require_consent
+from toolkit.session.options import LaunchOptions, Market, checked_options
 from toolkit.session.service import Service
 from toolkit.streaming.asgi import Message, Receive, Scope, Send
 from toolkit.streaming.control.controls import StreamingControls
@@ -40,11 +43,16 @@ def create_app(
     speed: str | float | None = None,
     token: str | None = None,
     websocket: WebSocketConfig | None = None,
+    market: Market | None = None,
+    live: bool = False,
+    feed: str | None = None,
+    limits: RiskLimits | None = None,
+    name: str | None = None,
 ) -> ToolkitApp:
     """Compose bot and server into one ASGI application; nothing runs yet.
 
-    Arguments as in `launch`; `token` is the owner's (admin), made up when there is none.
-    Raises ConfigError and DataError.
+    Arguments as in `launch`, but nobody is asked: `live` needs TOOLKIT_ALLOW_LIVE=1. `token` is
+    the owner's (admin), made up when there is none. Raises ConfigError, DataError, BrokerError.
     """
     wanted = checked_options(
         symbols=symbols,
@@ -55,8 +63,16 @@ def create_app(
         seed=seed,
         speed=speed,
         websocket=websocket,
+        market=market,
+        live=live or None,
+        feed=feed,
+        limits=limits,
+        name=name,
     )
-    return ToolkitApp(LaunchOptions(**wanted, dashboard=False), Settings.load(token=token))
+    options, settings = LaunchOptions(**wanted, dashboard=False), Settings.load(token=token)
+    trades_alpaca(options, settings)
+    require_consent(options, settings, account_number=lambda _alpaca: "", ask=None)
+    return ToolkitApp(options, settings)
 
 
 class ToolkitApp:

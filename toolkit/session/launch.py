@@ -14,8 +14,8 @@ from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters
-from toolkit.errors import ConfigError
-from toolkit.runtime import LoopThread
+from toolkit.errors import BrokerError, ConfigError
+from toolkit.runtime import LoopThread, wait_until
 from toolkit.session.build import trades_alpaca
 from toolkit.session.consent import AskText, fetch_account_number, require_consent
 from toolkit.session.hosts import Host, ProcessHost, ThreadHost
@@ -25,6 +25,8 @@ from toolkit.session.session import Session
 from toolkit.streaming.settings import WebSocketConfig
 
 Announce = Callable[[str], None]
+# A broker that does not answer within is waited for in the background.
+START_SECONDS = 5.0
 
 
 def launch(
@@ -64,7 +66,8 @@ def launch(
     symbols by default); otherwise the market is simulated from `seed`. `capital` in dollars,
     `speed` as in market.pace; defaults in `session.options.LaunchOptions`. `websocket` sets the
     connection to clients.
-    Raises ConfigError, also for a port that is taken, and DataError.
+    Raises ConfigError, also for a port that is taken, DataError, and BrokerError where the broker
+    refuses us.
     """
     if isolation not in ("thread", "process"):
         raise ConfigError(
@@ -98,7 +101,11 @@ def launch(
     except BaseException:
         loop.stop()
         raise
-    announce(_story(session, how))
+    try:
+        announce(_story(session, _begun(session), how))
+    except BaseException:
+        session.stop()
+        raise
     return session
 
 
@@ -176,8 +183,19 @@ def connect(url: str | None = None, *, token: str | None = None) -> Session:
         raise
 
 
-def _story(session: Session, how: str) -> str:
-    names, status = ", ".join(session.symbols), session.status()
+def _begun(session: Session) -> dict[str, Any]:
+    """Return the bot's state once it has met its broker; raises BrokerError where it may not."""
+    status = session.status()
+    if status["broker"] != "simulated":
+        wait_until(lambda: session.status()["state"] != "starting", timeout=START_SECONDS)
+        status = session.status()
+    if status["state"] == "failed":
+        raise BrokerError(status["reason"])
+    return status
+
+
+def _story(session: Session, status: Mapping[str, Any], how: str) -> str:
+    names = ", ".join(session.symbols)
     lines = [f"{how}: {status['broker']} broker, {status['market']} data, {names}, {session.link}"]
     if session.isolation == "thread":
         lines.append(
