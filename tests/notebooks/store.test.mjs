@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const load = (name) => import(pathToFileURL(`${process.env.SOURCES}/${name}`));
 const { Store } = await load("store.js");
+const { correctionText, gateWords } = await load("dom.js");
 const { clock, decimals, fixed, timeframe } = await load("format.js");
 
 const row = (time, close = 1, final = true) =>
@@ -77,6 +78,24 @@ test("times are those of the chosen zone and say which", () => {
   const noon = Date.UTC(2026, 0, 2, 12, 0) / 1000;
   assert.equal(clock("UTC").full(noon), "Fri, 02 Jan 2026, 12:00 UTC");
   assert.equal(clock("exchange").tick(noon, 3), "07:00");
+});
+
+test("gates are said in the header: the gravest, how many more, and all of them on request", () => {
+  assert.deepEqual(gateWords([]), { text: "", all: "" });
+  const gates = [
+    { title: "Halt", reason: "halted by anna", since: 60, grave: true },
+    { title: "Feed", reason: "mute", since: 3600, grave: false },
+  ];
+  assert.deepEqual(gateWords(gates), {
+    text: "No entries (+1): halted by anna",
+    all: "Halt: halted by anna, since 1970-01-01 00:01:00 UTC\nFeed: mute, since 1970-01-01 01:00:00 UTC",
+  });
+});
+
+test("a corrected bar says so, and whether it was decided on", () => {
+  assert.equal(correctionText(0), "");
+  assert.equal(correctionText(1), "Corrected by the feed");
+  assert.match(correctionText(2), /had decided/);
 });
 
 test("the distance of the bars is read from them", () => {

@@ -70,6 +70,7 @@ class FakeClient:
         self._handling = 0
         self.bars: list[Data] = [bar(i) for i in range(5)]
         self.fills: list[Data] = []
+        self.corrections: list[Data] = []
         self.subscriptions: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self.strict = False
         self.fail_with: ToolkitError | None = None
@@ -112,6 +113,7 @@ class FakeClient:
             raise self.fail_with
         bars = [b for b in self.bars if b["symbol"] == symbol][-limit:]
         answer = {"bars": bars, "fills": list(self.fills)}
+        answer["corrections"] = list(self.corrections)
         self.during_history()
         return answer
 

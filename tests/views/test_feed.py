@@ -20,7 +20,13 @@ def feed(client):
 
 def test_subscribes_to_its_symbol_and_shows_history(client, feed):
     ((streams, symbols),) = client.subscriptions
-    assert set(streams) == {"market_data", "orders", "positions", "parameters"}
+    assert set(streams) == {
+        "market_data",
+        "orders",
+        "positions",
+        "parameters",
+        "system_health",
+    }
     assert symbols == ("AAPL",)
     assert times(feed) == ["14:30", "14:31", "14:32", "14:33", "14:34"]
 
@@ -46,6 +52,44 @@ def test_a_forming_bar_is_replaced_until_it_is_final(client, feed, make_bar):
     last = feed.snapshot().bars[-1]
     assert (last["close"], last["final"], last["indicators"]["ema"]) == (103.0, True, 102.9)
     assert len(feed.snapshot().bars) == 6
+
+
+def corrected(bar, *, revision=1, decided=True):
+    return {**bar, "revision": revision, "decided": decided, "indicators": None}
+
+
+def test_a_corrected_bar_takes_the_place_of_the_first_and_keeps_its_indicators(
+    client, feed, make_bar, recent
+):
+    client.send_bar(make_bar(5, close=101.0, final=False))
+    feed.on_change(recent.append)
+    client.send("stream_market_data", corrected(make_bar(2, close=98.0)))
+    client.send("stream_market_data", corrected(make_bar(2, close=97.0)))
+    client.send("stream_market_data", corrected(make_bar(9, close=97.0)))
+    shown = feed.snapshot().bars[2]
+    assert (shown["close"], shown["decided"], shown["indicators"]["ema"]) == (98.0, True, 99.9)
+    assert times(feed) == ["14:30", "14:31", "14:32", "14:33", "14:34", "14:35"]
+    assert list(recent) == ["bar"]
+
+
+def test_corrections_are_loaded_with_history_and_survive_one_on_its_way(client, make_bar):
+    client.corrections = [corrected(make_bar(1, close=98.0))]
+    late = corrected(make_bar(3, close=97.0))
+    client.during_history = lambda: client.send("stream_market_data", late)
+    feed = ChartFeed(client, "AAPL")
+    feed.start()
+    assert [bar["close"] for bar in feed.snapshot().bars] == [100.0, 98.0, 100.0, 97.0, 100.0]
+
+
+def test_gates_that_concern_the_symbol_are_told_when_they_change(client, feed, recent):
+    feed.on_change(recent.append)
+    gate = {"gate": "feed", "reason": "mute", "symbol": None, "since": "2026-01-02T14:30:00Z"}
+    other = {**gate, "gate": "market", "symbol": "MSFT"}
+    for closed in ([other], [gate, other], [gate], []):
+        client.send("stream_system_health", {"kind": "health", "gates": closed})
+        client.send("stream_system_health", {"kind": "problem", "message": "x"})
+        assert [line.reason for line in feed.snapshot().gates] == ["mute"] * (gate in closed)
+    assert list(recent) == ["state", "state"]
 
 
 def test_tells_ticks_from_bars_fills_and_states(client, feed, make_bar, make_fill, recent):

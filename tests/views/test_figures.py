@@ -188,6 +188,18 @@ def test_gaps_and_sessions_are_marked(symbol, minutes, marks):
     assert list(zip(shown["x"], shown["kind"], shown["label"], strict=True)) == marks
 
 
+def test_corrected_bars_are_marked_and_say_whether_they_were_decided_on():
+    bars = [bar(i) for i in range(4)]
+    sources = ChartSources.from_data(data(bars))
+    assert sources.corrections.data["x"] == []
+    bars[1] |= {"revision": 1, "decided": True}
+    bars[2] = {**bars[2], "revision": 2, "decided": False}
+    sources.update(data(bars))
+    marks = sources.corrections.data
+    assert (marks["x"], marks["price"]) == ([1, 2], [bars[1]["high"], bars[2]["high"]])
+    assert ["had decided" in label for label in marks["label"]] == [True, False]
+
+
 def test_levels_follow_the_position():
     held = {"quantity": 5.0, "entry_price": 100.0, "stop": 99.8, "target": None}
     sources = ChartSources.from_data(data([bar(0)], position=held))

@@ -201,6 +201,20 @@ def test_warm_up_values_travel_as_null(client, bundle, make_bar):
     chart.close()
 
 
+def test_corrections_and_gates_travel_to_the_chart(client, chart, make_bar):
+    for minute, decided in ((1, False), (2, True)):
+        again = {**make_bar(minute), "revision": 1, "decided": decided}
+        client.send("stream_market_data", again)
+    gate = {"gate": "halt", "reason": "halted by anna", "symbol": None}
+    gate["since"] = "1970-01-01T00:01:00Z"
+    client.send("stream_system_health", {"kind": "health", "gates": [gate]})
+    history = chart.get_state("history")["history"]
+    assert [row[12] for row in history["rows"]] == [0, 1, 2, 0, 0]
+    assert history["gates"] == [
+        {"title": "Halt", "reason": "halted by anna", "since": 60, "grave": True}
+    ]
+
+
 def test_labels_follow_the_parameters(client, chart):
     client.set_parameters({"ema_period": 12})
     assert chart.get_state("history")["history"]["labels"]["ema"] == "12"

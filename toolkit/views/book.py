@@ -36,9 +36,13 @@ class ChartBook:
         forming = {t: b for t, b in self._bars.items() if not b["final"]}
         self._since = (forming, deque(maxlen=self._limit))
 
-    def load(self, bars: Iterable[Data], fills: Iterable[Data]) -> None:
+    def load(
+        self, bars: Iterable[Data], fills: Iterable[Data], corrections: Iterable[Data] = ()
+    ) -> None:
         """Take history as the truth, and after it what came live since `begin`."""
         loaded = {parse_time(bar["timestamp"]): bar for bar in bars}
+        for correction in (*corrections, *filter(_revision, self._since[0].values())):
+            _correct(loaded, correction)
         last = max(loaded, default=None)
         newer = {t: b for t, b in self._since[0].items() if last is None or t > last}
         self._bars = dict(sorted(loaded.items())) | newer
@@ -49,6 +53,9 @@ class ChartBook:
         """Take a live bar; None when it says nothing new (late, or forming after final)."""
         time = parse_time(bar["timestamp"])
         known = self._bars.get(time)
+        if _revision(bar):
+            self._since[0][time] = bar
+            return "bar" if _correct(self._bars, bar) else None
         last = next(reversed(self._bars), time)
         if time < last and not self._bars[last]["final"]:  # a market that was started anew
             del self._bars[last]
@@ -68,6 +75,23 @@ class ChartBook:
         for bars in (self._bars, self._since[0]):
             while len(bars) > self._limit:
                 del bars[next(iter(bars))]
+
+
+def _revision(bar: Data) -> int:
+    return int(bar.get("revision") or 0)
+
+
+def _correct(bars: dict[datetime, Data], bar: Data) -> bool:
+    """Put a corrected bar in the place of its earlier version; False where it is no news.
+
+    The strategy has seen the first version: the indicators stay.
+    """
+    time = parse_time(bar["timestamp"])
+    known = bars.get(time)
+    if known is None or _revision(known) >= _revision(bar):
+        return False
+    bars[time] = {**bar, "indicators": bar.get("indicators") or known.get("indicators")}
+    return True
 
 
 def _joined(history: Iterable[Data], live: Iterable[Data]) -> list[Data]:

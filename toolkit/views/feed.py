@@ -11,11 +11,18 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, ToolkitError
 from toolkit.streaming.wire import Stream
 from toolkit.views.book import Change, ChartBook, Data
+from toolkit.views.gates import GateLine, gate_lines
 
 Handler = Callable[[Data], None]
 RunSoon = Callable[[Callable[[], None]], None]
 
-STREAMS = (Stream.MARKET_DATA, Stream.ORDERS, Stream.POSITIONS, Stream.PARAMETERS)
+STREAMS = (
+    Stream.MARKET_DATA,
+    Stream.ORDERS,
+    Stream.POSITIONS,
+    Stream.PARAMETERS,
+    Stream.SYSTEM_HEALTH,
+)
 MAX_LIMIT = 1000
 
 
@@ -39,7 +46,7 @@ class ChartData:
     """One moment of a chart; bars and fills as on the wire, oldest first, the last bar may form.
 
     `state` is the client's connection state, closed once the feed is; `position` is None while
-    flat.
+    flat; `gates` keep entries out of this symbol, gravest first.
     """
 
     symbol: str
@@ -48,6 +55,7 @@ class ChartData:
     position: Data | None
     state: str
     parameters: Parameters
+    gates: tuple[GateLine, ...] = ()
 
 
 class ChartFeed:
@@ -80,6 +88,7 @@ class ChartFeed:
         self._run_soon: RunSoon = run_soon or (lambda call: call())
         self._book = ChartBook(limit)
         self._position: Data | None = None
+        self._gates: tuple[GateLine, ...] = ()
         self._position_lost = False
         self._epoch: Any = None
         self._parameters = Parameters()
@@ -109,6 +118,7 @@ class ChartFeed:
             "stream_orders": self._on_order,
             "stream_positions": self._on_position,
             "stream_parameters": self._on_parameters,
+            "stream_system_health": self._on_health,
             "connected": self._on_connected,
             "gap": self._on_gap,
             "disconnected": lambda _: self._changed("state"),
@@ -140,6 +150,7 @@ class ChartFeed:
                 position=self._position,
                 state=state,
                 parameters=self._parameters,
+                gates=self._gates,
             )
 
     def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -161,7 +172,7 @@ class ChartFeed:
         parameters = self._client.parameters
         with self._lock:
             self._parameters = parameters
-            self._book.load(history["bars"], history["fills"])
+            self._book.load(history["bars"], history["fills"], history.get("corrections", ()))
         self._changed("bar")
 
     def _reload(self) -> None:
@@ -211,6 +222,15 @@ class ChartFeed:
             self._position = data if data["quantity"] else None
             self._changed("state")
 
+    def _on_health(self, message: Data) -> None:
+        data = message["data"]
+        if data["kind"] != "health":
+            return
+        gates = tuple(gate_lines(data, self.symbol))
+        if gates != self._gates:  # a chart is told of changes, not of each report
+            self._gates = gates
+            self._changed("state")
+
     def _on_parameters(self, message: Data) -> None:
         with self._lock:
             self._parameters = Parameters.from_dict(message["data"]["parameters"])
@@ -225,7 +245,7 @@ class ChartFeed:
         self._refresh()
 
     def _on_gap(self, gap: Data) -> None:
-        if gap["stream"] not in STREAMS:
+        if gap["stream"] not in STREAMS or gap["stream"] == Stream.SYSTEM_HEALTH:
             return
         if gap["stream"] == Stream.POSITIONS:
             self._position, self._position_lost = None, True

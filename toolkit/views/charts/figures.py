@@ -95,6 +95,7 @@ def _price_pane(sources: ChartSources, view: Any) -> Any:
     time_axis(plot, sources.bars)
     _levels(plot, sources.levels)
     _last_price(plot, sources.bars)
+    _corrections(plot, sources.corrections)
     _fills(plot, sources.fills)
     return plot
 
@@ -177,6 +178,15 @@ def _fills(plot: Any, source: Any) -> None:
     hover = HoverTool(renderers=marks, tooltips=tooltips, formatters={"@time": "datetime"})
     hover.visible = False
     plot.add_tools(hover)
+
+
+def _corrections(plot: Any, source: Any) -> None:
+    """Mark bars that the feed has corrected since they were first final."""
+    from bokeh.models import HoverTool
+
+    drawn = plot.scatter("x", "price", source=source, marker="diamond", size=10, name="correction")
+    role(drawn.glyph, fill_color="warning", line_color="surface")
+    plot.add_tools(HoverTool(renderers=[drawn], tooltips="@label", visible=False))
 
 
 def _last_price(plot: Any, bars: Any) -> None:

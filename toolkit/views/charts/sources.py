@@ -29,13 +29,14 @@ BAR_COLUMNS = ("x", "time", "open", "high", "low", "close", "volume", "side", "e
 FILL_COLUMNS = ("x", "time", "price", "side", "quantity", "reason")
 BREAK_COLUMNS = ("x", "kind", "label")
 LEVEL_COLUMNS = ("price", "kind")
+CORRECTION_COLUMNS = ("x", "price", "label")
 
 # A pause shorter than this many bars is not worth a mark: quiet minutes make no bar.
 _LONG_GAP = 5
 
 
 class ChartSources:
-    """The column sources of one chart: `bars`, `fills`, `breaks` and `levels`.
+    """The column sources of one chart: `bars`, `fills`, `breaks`, `levels` and `corrections`.
 
     Prices in quote currency, `time` in milliseconds since 1970 UTC, `k`/`d` 0 to 100, NaN where
     an indicator has no value yet. Not thread-safe: update it where its document lives.
@@ -48,6 +49,7 @@ class ChartSources:
         self.fills = ColumnDataSource(name="fills")
         self.breaks = ColumnDataSource(name="breaks")
         self.levels = ColumnDataSource(name="levels")
+        self.corrections = ColumnDataSource(name="corrections")
         self._replace(data)
 
     @classmethod
@@ -132,6 +134,14 @@ class ChartSources:
         _refresh(self.fills, self._fill_rows(data.fills), FILL_COLUMNS)
         _refresh(self.breaks, self._break_rows(), BREAK_COLUMNS)
         _refresh(self.levels, _level_rows(data.position), LEVEL_COLUMNS)
+        _refresh(self.corrections, self._correction_rows(), CORRECTION_COLUMNS)
+
+    def _correction_rows(self) -> list[Row]:
+        return [
+            {"x": self._first_x + i, "price": bar["high"], "label": _correction(bar)}
+            for i, bar in enumerate(self._bars)
+            if bar.get("revision")
+        ]
 
     def _fill_rows(self, fills: Sequence[Mapping[str, Any]]) -> list[Row]:
         rows = []
@@ -189,6 +199,11 @@ def _bar_row(x: int, bar: Mapping[str, Any]) -> Row:
         "k": _number(values.get("stoch_rsi_k")),
         "d": _number(values.get("stoch_rsi_d")),
     }
+
+
+def _correction(bar: Mapping[str, Any]) -> str:
+    decided = "; the bot had decided on the first version" if bar.get("decided") else ""
+    return f"corrected by the feed{decided}"
 
 
 def _level_rows(position: Mapping[str, Any] | None) -> list[Row]:

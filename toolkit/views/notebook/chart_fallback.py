@@ -19,7 +19,7 @@ from toolkit.views.feed import ChartFeed
 from toolkit.views.notebook.chart_sender import ChartSender
 
 INTERVAL = 1.0
-SOURCES = ("bars", "fills", "breaks", "levels")
+SOURCES = ("bars", "fills", "breaks", "levels", "corrections")
 BANDS = ("lower_band", "upper_band")
 
 # Plain JavaScript that needs no build; Bokeh itself came with `load_bokeh`.
@@ -31,7 +31,8 @@ async function bokeh() {
   return window.Bokeh;
 }
 
-function show(page, { columns, bands }) {
+function show(page, note, { columns, bands, gates }) {
+  note.textContent = gates.length ? `No entries: ${gates.join("; ")}` : "";
   for (const [name, data] of Object.entries(columns)) {
     const known = Object.entries(data).map(([key, list]) => [key, list.map((v) => v ?? NaN)]);
     page.get_model_by_name(name).data = Object.fromEntries(known);
@@ -47,6 +48,10 @@ async function render({ model, el }) {
     el.textContent = "Bokeh is not in this page: run the cell again.";
     return () => {};
   }
+  const note = document.createElement("div");
+  note.setAttribute("role", "status");
+  note.style.font = "12px sans-serif";
+  el.append(note);
   const views = await Bokeh.embed.embed_item(model.get("figure"), el);
   const page = views.roots[0].model.document;
   const id = String(Math.random());
@@ -57,7 +62,7 @@ async function render({ model, el }) {
     model.save_changes();
   };
   const back = () => beat(true);
-  const update = () => show(page, model.get("history"));
+  const update = () => show(page, note, model.get("history"));
   const timer = setInterval(() => beat(false), 5000);
   model.on("change:history", update);
   document.addEventListener("visibilitychange", back);
@@ -68,6 +73,7 @@ async function render({ model, el }) {
     model.off("change:history", update);
     document.removeEventListener("visibilitychange", back);
     views.clear();
+    note.remove();
   };
 }
 
@@ -115,7 +121,8 @@ class BokehChart(anywidget.AnyWidget):  # type: ignore[misc] # untyped vendor
             for name in SOURCES
         }
         bands = {name: getattr(data.parameters.stoch_rsi, name) for name in BANDS}
-        return {"columns": columns, "bands": bands}
+        gates = [line.sentence for line in data.gates]
+        return {"columns": columns, "bands": bands, "gates": gates}
 
     def _on_alive(self, change: dict[str, Any]) -> None:
         _view, _beat, newly = change["new"]

@@ -14,6 +14,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.streaming.wire import parse_time
 from toolkit.views.book import Change, Data
 from toolkit.views.feed import ChartData, ChartFeed
+from toolkit.views.gates import GateLine
 
 INDICATORS = ("ema", "stoch_rsi_k", "stoch_rsi_d", "lower_band", "upper_band")
 LEVELS = ("entry_price", "stop", "target")
@@ -145,6 +146,7 @@ def _message(data: ChartData, bars: Any) -> Data:
         "position": _position(data.position),
         "state": data.state,
         "labels": _labels(data.parameters),
+        "gates": [_gate(line) for line in data.gates],
     }
 
 
@@ -153,7 +155,18 @@ def _row(bar: Data) -> list[Any]:
     values: Mapping[str, Any] = bar.get("indicators") or {}
     prices = (bar[name] for name in ("open", "high", "low", "close"))
     volume, final = bar.get("volume") or 0.0, bool(bar["final"])
-    return [_seconds(bar), *prices, volume, final, *(values.get(name) for name in INDICATORS)]
+    indicators = (values.get(name) for name in INDICATORS)
+    return [_seconds(bar), *prices, volume, final, *indicators, _correction(bar)]
+
+
+def _correction(bar: Data) -> int:
+    """0: as it was first; 1: corrected; 2: corrected after the bot had decided on it."""
+    return 1 + bool(bar.get("decided")) if bar.get("revision") else 0
+
+
+def _gate(line: GateLine) -> Data:
+    since = int(line.since.timestamp())
+    return {"title": line.title, "reason": line.sentence, "since": since, "grave": line.grave}
 
 
 def _fills(data: ChartData) -> list[Data]:

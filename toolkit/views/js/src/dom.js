@@ -67,6 +67,23 @@ export function holdingBadge(position, price, digits) {
   ];
 }
 
+/** Return one line about a corrected bar; nothing about another. */
+export function correctionText(correction) {
+  if (!correction) return "";
+  const late = correction > 1 ? "; the bot had decided on the first version" : "";
+  return `Corrected by the feed${late}`;
+}
+
+/** Return what stands in the header while entries are kept out, and all the reasons. */
+export function gateWords(gates) {
+  if (!gates.length) return { text: "", all: "" };
+  const [first] = gates;
+  const more = gates.length > 1 ? ` (+${gates.length - 1})` : "";
+  const when = (gate) => new Date(gate.since * 1000).toISOString().slice(0, 19).replace("T", " ");
+  const all = gates.map((gate) => `${gate.title}: ${gate.reason}, since ${when(gate)} UTC`);
+  return { text: `No entries${more}: ${first.reason}`, all: all.join("\n") };
+}
+
 /** Return one line for a fill: what was done, at which price, and why. */
 export function fillText(fill, digits) {
   const done = fill.side === "buy" ? "Bought" : "Sold";

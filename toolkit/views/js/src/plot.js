@@ -99,16 +99,18 @@ export class Plot {
     this.lines.ema.applyOptions({ priceFormat });
   }
 
-  /** Mark bars with fills: arrows up below what was bought, down above what was sold. */
-  setMarkers(fills) {
-    this.fills = fills;
-    this.markers.setMarkers(fills.map(({ bar, side }) => ({
-      time: bar,
-      size: 1.5,
-      ...(side === "buy"
-        ? { position: "belowBar", shape: "arrowUp", color: this.look.buy }
-        : { position: "aboveBar", shape: "arrowDown", color: this.look.sell }),
-    })));
+  /** Mark bars: arrows up below what was bought, down above what was sold, dots above corrected. */
+  setMarkers(marks) {
+    this.marks = marks;
+    this.markers.setMarkers(marks.map(({ bar, what }) => ({ time: bar, ...this.mark(what) })));
+  }
+
+  mark(what) {
+    return {
+      buy: { position: "belowBar", shape: "arrowUp", color: this.look.buy, size: 1.5 },
+      sell: { position: "aboveBar", shape: "arrowDown", color: this.look.sell, size: 1.5 },
+      corrected: { position: "aboveBar", shape: "circle", color: this.look.warning, size: 0.7 },
+    }[what];
   }
 
   /** Draw entry, stop and target of a position; none of them while it is null. */
@@ -136,7 +138,7 @@ export class Plot {
       this.lines[name].applyOptions({ color: faded });
     }
     this.volume.setData(rows.map((row) => this.volumeBar(row)));
-    this.setMarkers(this.fills ?? []);
+    this.setMarkers(this.marks ?? []);
     this.setPosition(this.position ?? null);
   }
 

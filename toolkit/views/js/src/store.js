@@ -1,8 +1,9 @@
 // The bars a view knows. A row is what `live_chart.py` sends:
-// [time, open, high, low, close, volume, final, ema, k, d, lower band, upper band]
+// [time, open, high, low, close, volume, final, ema, k, d, lower band, upper band, correction]
 
 export const COLUMNS = [
   "time", "open", "high", "low", "close", "volume", "final", "ema", "k", "d", "lower", "upper",
+  "correction",
 ];
 const AT = Object.fromEntries(COLUMNS.map((name, i) => [name, i]));
 

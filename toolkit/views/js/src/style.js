@@ -20,6 +20,11 @@ export const STYLE = `
   background: var(--tk-raised);
 }
 .tk-space { flex: 1; }
+.tk-gate {
+  flex: 0 1 auto; min-width: 40px; overflow: hidden; text-overflow: ellipsis;
+  padding: 0 7px; border-radius: 4px; color: var(--tk-warning); background: var(--tk-raised);
+}
+.tk-gate.tk-grave { color: var(--tk-loss); }
 .tk-state { display: inline-flex; align-items: center; gap: 6px; color: var(--tk-muted); }
 .tk-state::before {
   content: ""; width: 7px; height: 7px; border-radius: 50%; background: currentColor;

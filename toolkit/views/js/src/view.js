@@ -1,5 +1,7 @@
 // One view of a chart: joins the model, the store, the drawing and the page around it.
-import { element, fillText, holdingBadge, momentumLegend, priceLegend, stateText } from "./dom.js";
+import {
+  correctionText, element, fillText, gateWords, holdingBadge, momentumLegend, priceLegend, stateText,
+} from "./dom.js";
 import { ZONES, clock, fixed, timeframe } from "./format.js";
 import { Plot } from "./plot.js";
 import { Store, get } from "./store.js";
@@ -58,6 +60,9 @@ export class View {
     this.frame = element("span", "tk-frame");
     this.price = element("span", "tk-price");
     this.holding = element("span", "tk-holding");
+    this.gate = element("span", "tk-gate");
+    this.gate.setAttribute("role", "status");
+    this.gate.hidden = true;
     this.badge = element("span", "tk-state");
     this.badge.setAttribute("role", "status");
     this.zone = element("select", "tk-zone");
@@ -67,7 +72,7 @@ export class View {
     }
     this.head.append(
       element("span", "tk-symbol", this.model.get("symbol")), this.frame, this.price,
-      this.holding, element("span", "tk-space"), this.zone, this.badge,
+      this.holding, this.gate, element("span", "tk-space"), this.zone, this.badge,
     );
   }
 
@@ -128,23 +133,34 @@ export class View {
 
   show(data, change) {
     this.heard = performance.now();
-    const { fills, position, state, labels } = data;
+    const { fills, position, state, labels, gates } = data;
     const moved = JSON.stringify(position) !== JSON.stringify(this.data.position);
     this.data = { position, state, labels: labels ?? this.data.labels };
     this.plot.draw(this.store.rows, change);
     if (fills) this.fills = fills.map((fill) => ({ ...fill, row: this.store.barAt(fill.time) }));
-    if (fills) this.plot.setMarkers(this.marks());
+    const older = change.all || (change.from !== null && change.from < this.store.rows.length - 1);
+    if (fills || older) this.plot.setMarkers(this.marks());
+    this.showGates(gates ?? []);
     if (moved) this.plot.setPosition(position);
     this.refresh();
   }
 
-  /** Return one mark for each bar and side, however many fills it took. */
+  /** Return one mark for each bar and side, however many fills it took, and for corrected bars. */
   marks() {
     const seen = new Map();
-    for (const { row, side } of this.fills) {
-      if (row) seen.set(`${get(row, "time")} ${side}`, { bar: get(row, "time"), side });
-    }
+    const add = (row, what) => seen.set(`${get(row, "time")} ${what}`, { bar: get(row, "time"), what });
+    for (const row of this.store.rows) if (get(row, "correction")) add(row, "corrected");
+    for (const { row, side } of this.fills) if (row) add(row, side);
     return [...seen.values()].sort((a, b) => a.bar - b.bar);
+  }
+
+  showGates(gates) {
+    const { text, all } = gateWords(gates);
+    if (this.gate.title === all) return;
+    this.gate.textContent = text;
+    this.gate.title = all;
+    this.gate.hidden = !text;
+    this.gate.classList.toggle("tk-grave", gates.some((gate) => gate.grave));
   }
 
   refresh() {
@@ -203,10 +219,12 @@ export class View {
     this.pointed = event.time;
     this.showLegend();
     const fills = this.fills.filter(({ row }) => row && get(row, "time") === event.time);
-    this.tip.hidden = !event.point || !fills.length;
+    const row = event.time === undefined ? undefined : this.store.barAt(event.time);
+    const lines = fills.map((fill) => fillText(fill, this.plot.digits));
+    lines.push(...[correctionText(row && get(row, "correction"))].filter(Boolean));
+    this.tip.hidden = !event.point || !lines.length;
     if (this.tip.hidden) return;
-    const lines = fills.map((fill) => element("div", "", fillText(fill, this.plot.digits)));
-    this.tip.replaceChildren(...lines);
+    this.tip.replaceChildren(...lines.map((line) => element("div", "", line)));
     const room = this.body.clientWidth - this.tip.offsetWidth - 76;
     this.tip.style.left = `${Math.max(4, Math.min(event.point.x + 14, room))}px`;
     this.tip.style.top = `${Math.max(4, event.point.y - this.tip.offsetHeight - 10)}px`;
