@@ -249,7 +249,7 @@ class AlpacaMarketData:
 
     def _on_tick(self) -> Iterable[MarketEvent]:
         holes = self._intake.holes(now=self._monotonic())
-        for symbol in self._backfill.expired(holes):
+        for symbol in self._backfill.expired(holes, self._now()):
             yield from self._intake.give_up(symbol)
         up = [s for s in self._symbols if self._links[_kind(s)].is_up]
         yield from self._intake.closed_by_time(up)

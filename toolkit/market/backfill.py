@@ -49,13 +49,14 @@ class Backfill:
         self._patience = patience
         self._settle = timedelta(seconds=settle)
         self._monotonic = monotonic
-        self._since: dict[str, float] = {}
+        self._since: dict[tuple[str, datetime], float] = {}
 
-    def expired(self, holes: Sequence[Hole]) -> list[str]:
-        """Note what is open; return the symbols whose hole has been open for too long."""
-        now = self._monotonic()
-        self._since = {hole.symbol: self._since.get(hole.symbol, now) for hole in holes}
-        return [s for s, since in self._since.items() if now - since >= self._patience]
+    def expired(self, holes: Sequence[Hole], now: datetime) -> list[str]:
+        """Return the symbols whose hole has been open for too long, since it could be filled."""
+        at = self._monotonic()
+        keys = [(hole.symbol, hole.start) for hole in self.askable(holes, now)]
+        self._since = {key: self._since.get(key, at) for key in keys}
+        return [key[0] for key, since in self._since.items() if at - since >= self._patience]
 
     def settled(self, now: datetime) -> datetime:
         """Return until when history is complete."""
