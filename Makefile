@@ -13,7 +13,7 @@ help:
 	@echo "make demo   simulated exchange, bot, server and dashboard on port 9765"
 	@echo "make test   all checks and tests"
 	@echo "make lab    JupyterLab on the notebooks"
-	@echo "make soak   half an hour of kills, cuts, outages and garbage"
+	@echo "make soak   an hour of kills, cuts, outages, garbage and storms"
 	@echo "make bench  load test and benchmarks, a quarter of an hour on an idle machine"
 
 install: $(STAMP)
@@ -58,6 +58,11 @@ soak: install
 	@$(BIN)/python -m tests.soak.delivery --cycles 1000
 	@$(BIN)/python -m tests.soak.cluster --outage 10
 	@$(BIN)/python -m tests.soak.fuzz --examples 2000
+	@$(BIN)/python -m tests.soak.storm --minutes 10000 --kills 200
+	@EFFORT=20 $(BIN)/python -m pytest --timeout 1800 \
+		tests/core/test_batch.py tests/core/test_engine.py tests/exchange/test_properties.py \
+		tests/streaming/gate/test_limits.py \
+		tests/streaming/hub/test_hub_model.py tests/streaming/relay/test_relay_model.py
 	@$(BIN)/toolkit loadtest --scenario D --minutes 10 --slow 5 --churn 5 --sleepy 5 --hostile 5
 
 bench: install
@@ -65,6 +70,7 @@ bench: install
 	@$(BIN)/python -m tests.benchmarks.client
 	@$(BIN)/python -m tests.benchmarks.compression
 	@$(BIN)/python -m tests.benchmarks.cluster
+	@$(BIN)/python -m tests.benchmarks.decision
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules apps/react/node_modules apps/react/dist build dist

@@ -11,6 +11,7 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import tries
 from toolkit.core import batch
 from toolkit.core.parameters import Parameters
 from toolkit.core.strategy import Strategy
@@ -137,7 +138,7 @@ def incremental(bars: list[tuple[float, float, float, float]], p: Parameters) ->
     wicks=st.integers(0, 2**32 - 1),
     changes=PARAMETERS,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 def test_batch_equals_incremental_bit_for_bit(
     steps: list[float], wicks: int, changes: dict[str, Any]
 ) -> None:

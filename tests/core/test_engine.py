@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.markets import bar, drive, minute, random_bars, rows
+from tests.effort import tries
 from tests.oracle import oracle
 from toolkit.core.costs import Costs
 from toolkit.core.engine import Engine
@@ -50,7 +51,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=tries(50), deadline=None)
 @given(options=OPTIONS, seed=st.integers(0, 10**6), fee=st.floats(0, 50), slippage=st.floats(0, 20))
 def test_engine_and_oracle_make_the_same_trades_to_the_last_bit(options, seed, fee, slippage):
     bars, parameters = random_bars(seed), Parameters().replace(options)

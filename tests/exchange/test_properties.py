@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.effort import tries
 from tests.exchange.markets import Floor
 from toolkit.core.types import ZERO, Side
 from toolkit.exchange.orders import MOVES, Order, Status
@@ -192,4 +193,4 @@ class Exchange(RuleBasedStateMachine):
 
 
 TestExchange = Exchange.TestCase
-TestExchange.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestExchange.settings = settings(max_examples=tries(30), stateful_step_count=40, deadline=None)

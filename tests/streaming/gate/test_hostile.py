@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -16,8 +17,9 @@ from tests.streaming.serving import Served, Stock, serving, stock
 from toolkit.errors import WireError
 from toolkit.streaming.gate.packet_check import frame_problem
 from toolkit.streaming.requests import parse_command
-from toolkit.streaming.wire import Stream
+from toolkit.streaming.wire import Payload, Stream, payload
 
+pytestmark = pytest.mark.usefixtures("watchful")
 MALFORMED = [
     "",
     "x",
@@ -186,7 +188,7 @@ async def test_a_client_that_stops_reading_fills_our_queue_and_nothing_else() ->
             async with asyncio.timeout(30):
                 while served.hub.counters.dropped < 1000:
                     for _ in range(50):
-                        served.hub.publish(position())
+                        served.hub.publish(large_position())
                     await other.until(lambda: has_all(other, served))
             engine = served.server._sio.eio
             assert all(peer.queue.qsize() <= 80 for peer in engine.sockets.values())
@@ -208,6 +210,12 @@ async def test_a_client_that_never_reads_again_is_cut_off() -> None:
                 await asyncio.sleep(0)
         assert served.server._stats.clients == {}
         assert served.server._sio.eio.sockets == {}
+
+
+def large_position() -> Payload:
+    """So large that the system's own buffers, megabytes, are soon full."""
+    item = payload(position())
+    return replace(item, data={**item.data, "note": "x" * 8_000})
 
 
 def has_all(client: Stock, served: Served) -> bool:

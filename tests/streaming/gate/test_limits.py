@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.effort import tries
 from toolkit.streaming.gate.limits import (
     PACE,
     PROMPT,
@@ -171,6 +172,7 @@ class Places(RuleBasedStateMachine):
         assert len(self.places) == self.inside.total()
 
 
+Places.TestCase.settings = settings(max_examples=tries(30), deadline=None)
 TestPlaces = Places.TestCase
 
 

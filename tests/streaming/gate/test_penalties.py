@@ -13,6 +13,7 @@ import pytest
 from tests.streaming.gate.test_hostile import raw
 from tests.streaming.serving import VIEW, Served, serving, stock
 
+pytestmark = pytest.mark.usefixtures("watchful")
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 TRANSPORTS = ("websocket", "polling")

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.effort import tries
 from tests.streaming.fakes import START, account, evaluation, position, quote
 from toolkit.bot.events import Event
 from toolkit.streaming.hub.frames import Frame
@@ -361,5 +362,7 @@ class HubMachine(RuleBasedStateMachine):
                 assert self.hub.waiting(client.name) <= QUEUE + QUEUE // 8 + keys + control
 
 
-HubMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+HubMachine.TestCase.settings = settings(
+    max_examples=tries(60), stateful_step_count=40, deadline=None
+)
 TestHub = HubMachine.TestCase

@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.effort import tries
 from tests.streaming.fakes import START, account, bar, evaluation, position, quote
 from toolkit.bot.events import Event
 from toolkit.errors import RelayError
@@ -304,6 +305,6 @@ async def test_a_loss_that_the_owners_state_would_hide_is_announced(ahead: bool)
 
 
 ClusterModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=tries(30), stateful_step_count=40, deadline=None, print_blob=True
 )
 TestCluster = ClusterModel.TestCase

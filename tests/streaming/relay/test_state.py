@@ -57,7 +57,7 @@ async def test_the_state_is_the_bots_own_snapshot_after_every_market_event():
         assert in_order(told(mirror.state.payloads())) == in_order(theirs)
         seen.update(data["kind"] for data in theirs)
         seen.update(["forming"] * any(d["kind"] == "bar" and not d["final"] for d in theirs))
-        if bot.ledger.bars == 40:
+        if bot.ledger.bars == 20:
             await bot.stop()
 
     bot.trader.take = compared
