@@ -234,7 +234,7 @@ class FakeAlpaca:
     async def quiet(self) -> None:
         """Return when nobody has asked for anything for a while."""
         calm, calls = 0, self.calls
-        while calm < 12:
+        while calm < 8:
             await asyncio.sleep(0)
             calm = calm + 1 if self.calls == calls and self.stream.queue.empty() else 0
             calls = self.calls
@@ -492,7 +492,7 @@ class Room:
             journal=self.path,
             prefix="s-",
             clock=lambda: self.market.now,
-            pause=self.market.sleep,
+            pause=lambda seconds: self.market.sleep(2 * seconds),
             **self.fields,
         )
 

@@ -147,11 +147,44 @@ async def test_a_net_of_fractions_follows_by_a_new_order(room: Room):
 
 async def test_a_day_net_that_expired_is_placed_again(room: Room):
     await bought(room, quantity="2.5")
+    await room.market.advance(3)
     room.market.expire()
     await room.market.quiet()
     net = room.market.net("AAPL")
     assert net is not None
     assert net.ticket.client_order_id == "s-AAPL-1-n2"
+
+
+async def test_a_net_that_ends_at_once_is_not_renewed_at_once(room: Room):
+    await bought(room)
+    for _ in range(5):
+        net = room.market.net("AAPL")
+        if net is not None:
+            room.market._end(net, OrderStatus.REJECTED)
+        await room.market.advance(0.4)
+    nets = [t for t in room.market.sent if t.side is Side.SELL]
+    assert len(nets) <= 2
+    await room.market.advance(3)
+    assert room.market.net("AAPL") is not None
+
+
+async def test_while_an_exit_is_refused_the_net_is_put_back(room: Room):
+    await bought(room)
+    nets = {"no": False}
+
+    def refuse_exits(operation: str) -> str:
+        if operation == "submit sell" and not nets["no"]:
+            nets["no"] = True
+            return "no"
+        return ""
+
+    room.market.fault = refuse_exits
+    await room.see("AAPL", 102.0)
+    assert room.market.net("AAPL") is not None
+    assert "the exit was not taken" in room.broker.health()[Gate.ORDERS]
+    await room.market.advance(3)
+    assert room.fills[-1].reason is Reason.TAKE_PROFIT
+    assert room.broker.health() == {}
 
 
 async def test_exits_wait_for_the_open_under_their_net(room: Room):

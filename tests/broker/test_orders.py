@@ -182,7 +182,7 @@ class Disk:
 
 
 @given(life=lives, schedule=st.lists(FACTS, max_size=25))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_schedule_of_facts_ends_in_the_truth(life: Life, schedule: list[tuple[str, int]]):
     orders, disk = begun(life), Disk(life.intent)
     for seconds, (kind, number) in enumerate(schedule):

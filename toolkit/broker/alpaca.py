@@ -103,7 +103,8 @@ class AlpacaBroker:
         self._plan_audit()
         self._keeper.start()
         self._keeper.wake_all()
-        self._run(self._beat(), "beat")
+        self._run(self._watch_positions(), "positions")
+        self._run(self._watch_broker(), "broker")
 
     def on_bar(self, bar: Bar) -> None:
         """Let targets, trails and nets see a final bar."""
@@ -244,28 +245,34 @@ class AlpacaBroker:
         except Exception as error:  # noqa: BLE001 - one bad message does not end the stream
             self._books.failed("an order message", error)
 
-    async def _beat(self) -> None:
+    async def _watch_positions(self) -> None:
+        while True:
+            await self._pause(BEAT)
+            if self.journal.problem:
+                self.journal.retry()
+            self._keeper.wake_all()
+
+    async def _watch_broker(self) -> None:
+        """Look-ups, the market's hours, reconciliation: requests that may take their time."""
         while True:
             await self._pause(BEAT)
             try:
-                await self.beat()
+                await self._desk.look_for_unknown()
+                await self._desk.refresh_clock()
+                if self._clock() >= self._next_audit:
+                    await self._audit_now()
             except BrokerError as error:
                 self._desk.silent = error.message
             except Exception as error:  # noqa: BLE001 - published as a closed gate
-                self._books.failed("a beat", error)
+                self._books.failed("reconciliation", error)
 
-    async def beat(self) -> None:
-        """Do what time asks for: look-ups, the market's hours, nets, reconciliation."""
-        if self.journal.problem:
-            self.journal.retry()
-        await self._desk.look_for_unknown()
-        await self._desk.refresh_clock()
-        self._keeper.wake_all()
-        if self._clock() >= self._next_audit:
-            self._next_audit = self._clock() + POLL_EVERY
-            await audited(self._audit, self._desk)
+    async def _audit_now(self) -> None:
+        self._next_audit = self._clock() + RECONCILE_EVERY
+        begun = self._next_audit
+        await audited(self._audit, self._desk)
+        if self._next_audit == begun:  # nobody has asked for the next one meanwhile
             self._plan_audit()
-            self._keeper.wake_all()
+        self._keeper.wake_all()
 
     def _plan_audit(self) -> None:
         soon = (
@@ -273,6 +280,7 @@ class AlpacaBroker:
             or self._audit.comparison.second_look_due
             or self._audit.comparison.reason
             or self._desk.silent
+            or self._keeper.troubles()
             or self._books.orders.lacking()
         )
         self._next_audit = self._clock() + (POLL_EVERY if soon else RECONCILE_EVERY)

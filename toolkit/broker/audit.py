@@ -117,6 +117,7 @@ class Audit:
         positions = await trading.positions()
         self._take_foreign([f for f in fills if books.orders.by_id(f.order_id) is None])
         self._take_claims(positions)
+        self._mark(positions)
         ours = {lot.symbol: lot.quantity for lot in books.lots}
         found = differences(positions, ours=ours, foreign=books.foreign)
         before = self.comparison.reason
@@ -130,6 +131,15 @@ class Audit:
         if self.comparison.reason != before:
             data = {"reason": self.comparison.reason}
             books.journal.note("reconciliation", who="broker", data=data)
+
+    def _mark(self, positions: Sequence[BrokerPosition]) -> None:
+        """Look at the broker's own prices of what has no net: its stop may be passed already."""
+        books = self._books
+        for position in positions:
+            lot = books.lots.get(position.symbol)
+            if lot is None or position.current_price is None or books.protected(lot):
+                continue
+            books.lots.mark(lot.symbol, float(position.current_price), now=books.now())
 
     def _take_foreign(self, fills: Sequence[BrokerFill]) -> None:
         books = self._books

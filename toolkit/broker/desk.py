@@ -11,6 +11,7 @@ from toolkit.broker.orders import Tracked
 from toolkit.core.types import is_crypto
 from toolkit.errors import BrokerError, NotConnected, OrderRejected, UnknownOrderState
 
+RETRY = timedelta(seconds=1)
 CLOCK_AGE = timedelta(seconds=60)
 LOOK_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between looks for an order of unknown outcome
 
@@ -115,18 +116,19 @@ class Desk:
 
     async def cancel(self, order: Tracked) -> None:
         """Ask for an order to be cancelled; that it was is another fact."""
-        order.cancel_asked = order.looked_at = self.books.now()
+        now = self.books.now()
+        order.cancel_asked = order.looked_at = now
         try:
             if not await self.trading.cancel(order.id):
                 await self.look(order)
-        except OrderRejected:
-            order.looked_at = None  # it is being replaced: see what became of it
-            order.cancel_asked = None
         except UnknownOrderState:
             order.looked_at = None
         except BrokerError as error:
-            order.cancel_asked = None
-            self.silent = error.message
+            # Not asked, or it is being replaced: see what became of it, then ask again.
+            order.cancel_asked, order.not_before = None, now + RETRY
+            if not isinstance(error, OrderRejected):
+                self.silent = error.message
+            await self.look(order)
 
     async def look(self, order: Tracked) -> None:
         """Ask what became of an order, by the broker's id or by ours."""

@@ -22,7 +22,7 @@ from toolkit.broker.protection import (
     Withdraw,
     failed,
     next_step,
-    succeeded,
+    sent,
 )
 from toolkit.broker.records import Role
 from toolkit.errors import BrokerError, NotConnected, OrderRejected
@@ -128,6 +128,8 @@ class Keeper:
         books, desk = self._books, self._desk
         match step:
             case Cancel(order):
+                if (lot := books.lots.get(symbol)) is not None:
+                    lot.net_not_before = None  # we end it: the next may follow at once
                 await desk.cancel(order)
             case Look(order):
                 await desk.look(order)
@@ -152,14 +154,15 @@ class Keeper:
             if lot is None:
                 return
             what = "the net" if step.intent.role is Role.NET else "the exit"
-            failed(lot, f"{what} was not taken: {error.message}", now=books.now(), care=self._care)
+            message = f"{what} was not taken: {error.message}"
+            failed(lot, message, role=step.intent.role, now=books.now(), care=self._care)
             data = {"symbol": symbol, "order": order.client_id, "error": error.message}
             books.journal.note("not_taken", who="broker", data=data)
             if isinstance(error, OrderRejected):
                 self._desk.forget_clock()
         else:
             if (lot := books.lots.get(symbol)) is not None:
-                succeeded(lot)
+                sent(lot, role=step.intent.role, now=books.now(), care=self._care)
 
     def _measure(self, symbol: str) -> None:
         """Note how long a position that wants a net was without one."""

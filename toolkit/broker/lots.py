@@ -24,7 +24,8 @@ _REASONS = {
 class Lot:
     """An open position; `wish` is why it is being sold, `crossed` since when its stop is passed.
 
-    `seen_at`, `crossed`, `not_before` and `bare_since` are by our clock, other times the market's.
+    `seen_at`, `crossed`, `bare_since` and the two `not_before` are by our clock, other times the
+    market's.
     """
 
     symbol: str
@@ -45,7 +46,8 @@ class Lot:
     crossed_reason: Reason = Reason.STOP_LOSS
     move_due: bool = False
     failures: int = 0
-    not_before: datetime | None = None
+    net_not_before: datetime | None = None
+    exit_not_before: datetime | None = None
     trouble: str = ""
     bare_since: datetime | None = None
 
@@ -144,6 +146,13 @@ class Lots:
         if isinstance(tick, Quote):
             return tick.bid >= lot.levels()[1] and self._want(lot, Reason.TAKE_PROFIT)
         return self._at_price(lot, tick.price, tick.timestamp, now)
+
+    def mark(self, symbol: str, price: float, *, now: datetime) -> bool:
+        """Look at a price that the broker names; for positions whose market data is not heard."""
+        lot = self._lots.get(symbol)
+        if lot is None or lot.plan is None:
+            return False
+        return self._at_price(lot, price, lot.updated_at or lot.opened_at, now)
 
     def bar(self, bar: Bar, *, now: datetime) -> bool:
         """Look at a final bar; True when something is to be done.

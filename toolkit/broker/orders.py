@@ -44,6 +44,7 @@ class Tracked:
     message: str = ""
     cancel_asked: datetime | None = None
     looked_at: datetime | None = None
+    not_before: datetime | None = None
     replaced_by: str | None = None
     bookings: dict[str, Booking] = field(default_factory=dict)
     reported: tuple[OrderStatus, Decimal] | None = None

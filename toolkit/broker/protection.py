@@ -27,13 +27,15 @@ class Care:
     `limit_below`: a crypto net is a stop-limit, its limit this far below the stop. `net_step`:
     nets that cannot be moved in place are renewed once the trail has risen by so much.
     `net_patience`: a net whose stop was passed has so long to fill before we sell ourselves.
-    `entry_patience`: an entry that is partly filled has so long for the rest.
+    `entry_patience`: an entry that is partly filled has so long for the rest. `net_pause`: a net
+    that ends by itself is not renewed sooner after it was sent.
     """
 
     limit_below: float = 0.02
     net_step: float = 0.001
     net_patience: float = 5.0
     entry_patience: float = 10.0
+    net_pause: float = 2.0
     look_after: float = 1.0
     cancel_again: float = 10.0
     longest_wait: float = 30.0
@@ -119,7 +121,8 @@ def next_step(
     if any(t.status is OrderStatus.UNKNOWN for t in sells):
         return None
     nets = [t for t in sells if t.intent.role is Role.NET]
-    if _due(lot, nets, facts, care) and facts.market_open:
+    due = _due(lot, nets, facts, care) and facts.market_open
+    if due and not _too_early(lot.exit_not_before, facts):
         return _exit(lot, amount, waiting, sells, facts, care, number=numbers[1])
     if len(waiting) > 1:
         return Withdraw(waiting[0], "another exit of the position waits already")
@@ -160,8 +163,6 @@ def _exit(
         return _watch(working[0], facts, care)
     if sells:
         return _clear(sells[0], facts, care)
-    if _too_early(lot, facts):
-        return None
     if waiting:
         first = waiting[0]
         if first.intent.ticket.quantity == amount:
@@ -193,7 +194,7 @@ def _keep_net(
         return None
     intent = _net(lot, amount, facts, care, number=number)
     if not nets:
-        return Send(intent) if intent and not _too_early(lot, facts) else None
+        return None if _too_early(lot.net_not_before, facts) or not intent else Send(intent)
     latest = nets[-1]
     if len(nets) > 1:
         replacing = latest.intent.replaces == nets[0].id
@@ -205,7 +206,7 @@ def _keep_net(
 
 def _follow(lot: Lot, net: Tracked, intent: Intent | None, facts: Facts, care: Care) -> Step | None:
     """Let the net follow the trail upwards, at bar closes."""
-    if not lot.move_due or intent is None or _too_early(lot, facts):
+    if not lot.move_due or intent is None:
         return None
     lot.move_due = False
     old, new = net.stop_price, intent.ticket.stop_price
@@ -260,6 +261,8 @@ def _leave(
 def _clear(order: Tracked, facts: Facts, care: Care) -> Step | None:
     """Cancel an order, then look at it until it has ended, and ask again if it does not."""
     asked = order.cancel_asked
+    if asked is None and _too_early(order.not_before, facts):
+        return None
     if asked is None or facts.now - asked >= timedelta(seconds=care.cancel_again):
         return Cancel(order)
     return _watch(order, facts, care)
@@ -273,18 +276,27 @@ def _watch(order: Tracked, facts: Facts, care: Care) -> Step | None:
     return Look(order)
 
 
-def _too_early(lot: Lot, facts: Facts) -> bool:
-    return lot.not_before is not None and facts.now < lot.not_before
+def _too_early(not_before: datetime | None, facts: Facts) -> bool:
+    return not_before is not None and facts.now < not_before
 
 
-def failed(lot: Lot, message: str, *, now: datetime, care: Care) -> None:
-    """Remember that a net or an exit was not taken; the next try waits longer every time."""
+def failed(lot: Lot, message: str, *, role: Role, now: datetime, care: Care) -> None:
+    """Remember that a net or an exit was not taken; the next try waits longer every time.
+
+    While an exit waits, the net is put back.
+    """
     lot.failures += 1
     lot.trouble = message
     wait = min(0.5 * 2.0 ** min(lot.failures - 1, 10), care.longest_wait)
-    lot.not_before = now + timedelta(seconds=wait)
+    if role is Role.NET:
+        lot.net_not_before = now + timedelta(seconds=wait)
+    else:
+        lot.exit_not_before = now + timedelta(seconds=wait)
 
 
-def succeeded(lot: Lot) -> None:
-    """Forget earlier failures."""
-    lot.failures, lot.trouble, lot.not_before = 0, "", None
+def sent(lot: Lot, *, role: Role, now: datetime, care: Care) -> None:
+    """Remember that a net or an exit was taken; one that ends at once is not renewed at once."""
+    if role is Role.NET:
+        lot.net_not_before = now + timedelta(seconds=care.net_pause)
+    if role is Role.EXIT or lot.exit_not_before is None:
+        lot.failures, lot.trouble = 0, ""
