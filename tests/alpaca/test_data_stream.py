@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+import msgpack
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.alpaca.reaching import QUICK, exchange_of, reading, settings_of, until
 from tests.exchange.serving import Served
@@ -322,19 +324,49 @@ async def test_407_slow_client_is_told_and_it_comes_back():
         assert "too slowly" in reader.reasons[1]
 
 
-async def test_stopping_with_a_backlog_is_quick_and_clean(exchange):
+async def test_stopping_with_a_backlog_is_quick_and_clean():
     """With an inbound backlog the SDK's `close()` takes about 30 s: set `close_timeout`."""
-    stream = stream_at(exchange, close_timeout=10.0)
-    await stream.subscribe(["AAPL"])
-    stream._wire.read = asyncio.Event().wait  # our loop reads nothing
-    async with reading(stream) as reader:
-        await reader.ups()
-        await exchange.pass_time(3600)
-        begun = time.monotonic()
-        await stream.stop()
-        assert time.monotonic() - begun < 2.0
-    await until(lambda: sessions(exchange) == ["+", "-"])
-    assert exchange.happened("stream.closes")[-1]["clean"]
+    sent, codes = 0, []
+
+    async def flood(connection: ServerConnection) -> None:
+        nonlocal sent
+        await connection.send(packed(T="success", msg="connected"))
+        await connection.recv()
+        await connection.send(packed(T="success", msg="authenticated"))
+        lists = msgpack.unpackb(await connection.recv())
+        await connection.send(packed(**{**lists, "T": "subscription"}))
+        with suppress(ConnectionClosed):
+            while sent < 20_000:
+                await connection.send(packed(T="zz", text="x" * 500))
+                sent += 1
+        await connection.wait_closed()
+        codes.append(connection.close_code)
+
+    async with serve(flood, "127.0.0.1", 0, close_timeout=60.0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2/iex"
+        stream = AlpacaDataStream(alone(url, close_timeout=10.0))
+        await stream.subscribe(["AAPL"])
+        stream._wire.read = asyncio.Event().wait  # our loop reads nothing
+        async with reading(stream) as reader:
+            await reader.ups()
+            await stalled(lambda: sent)
+            begun = time.monotonic()
+            await stream.stop()
+            assert time.monotonic() - begun < 5.0
+        await until(lambda: codes)
+    assert codes == [1000]
+
+
+async def stalled(count: Callable[[], int]) -> None:
+    """Wait until a count has stood still for a while: the peer's buffers are full."""
+    before = -1
+    while count() != before:
+        before = count()
+        await asyncio.sleep(0.05)
+
+
+def packed(**message) -> bytes:
+    return msgpack.packb([message])
 
 
 async def test_a_peer_that_is_gone_without_a_word_is_closed_in_its_time():

@@ -24,7 +24,7 @@ class TokenBucket:
     """Requests that may still go out; never more than `per_minute` in any minute.
 
     A bucket of `BURST` is filled evenly, so that burst and refill make up the limit together.
-    `per_minute` 0 is no limit. All times are seconds of one monotonic clock.
+    `per_minute` is 10 at least; 0 is no limit. All times are seconds of one monotonic clock.
     """
 
     def __init__(self, *, per_minute: int, now: float) -> None:

@@ -13,6 +13,7 @@ DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets"
 FEEDS = ("iex", "sip")
 CRYPTO = "crypto"
+FEWEST_REQUESTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,13 @@ class AlpacaSettings:
                 field="feed",
                 value=self.feed,
                 allowed=list(FEEDS),
+            )
+        if 0 < self.requests_per_minute < FEWEST_REQUESTS or self.requests_per_minute < 0:
+            raise ConfigError(
+                f"requests_per_minute is {self.requests_per_minute}; allowed: 0 (no limit), or "
+                f"from {FEWEST_REQUESTS}",
+                field="requests_per_minute",
+                value=self.requests_per_minute,
             )
         self._check_account()
         stream = self.stock_stream_url
