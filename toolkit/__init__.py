@@ -25,6 +25,7 @@ from toolkit.errors import (
 
 if TYPE_CHECKING:
     from toolkit.core.costs import Costs
+    from toolkit.core.limits import RiskLimits
     from toolkit.session.app import create_app
     from toolkit.session.launch import connect, launch
     from toolkit.session.session import Session
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # Imported when first used, so that `import toolkit` stays quick.
 _LAZY = {
     "Costs": "toolkit.core.costs",
+    "RiskLimits": "toolkit.core.limits",
     "Session": "toolkit.session.session",
     "WebSocketConfig": "toolkit.streaming.settings",
     "backtest": "toolkit.session.study",
@@ -53,6 +55,7 @@ __all__ = [
     "NotConnected",
     "OrderRejected",
     "Parameters",
+    "RiskLimits",
     "Session",
     "ToolkitError",
     "UnknownOrderState",

@@ -25,7 +25,14 @@ from toolkit.broker.port import Recovery
 from toolkit.core.gates import Gate
 from toolkit.core.limits import RiskLimits
 from toolkit.core.types import Bar, Evaluation, Fill, Order, OrderStatus, Side, Signal
-from toolkit.errors import BrokerError, ConfigError, NotConnected, OrderRejected
+from toolkit.errors import (
+    BrokerError,
+    ConfigError,
+    DataError,
+    FeedRefused,
+    NotConnected,
+    OrderRejected,
+)
 from toolkit.market.port import FeedHealth
 from toolkit.streaming.wire import payload, plain
 
@@ -277,6 +284,29 @@ async def test_without_a_network_the_bot_waits_for_it():
         await world.passes(11)
         assert (bot.state, closed(bot), broker.starts) == (BotState.RUNNING, set(), 3)
     assert [p.code for p in of(Problem, events)] == ["not_connected"]
+
+
+async def test_without_history_the_bot_waits_for_it_and_a_refused_feed_ends_it():
+    world = World()
+    bot, _ = real_bot(world, [for_ever])
+    answers = [DataError("no answer in time"), DataError("no answer in time")]
+
+    async def history(_symbol, *, limit):
+        if answers:
+            raise answers.pop()
+        return []
+
+    bot.market.history = history
+    async with running(bot, world):
+        assert bot.gates.reason() == "no answer in time"
+        await world.passes(11)
+        assert (bot.state, closed(bot)) == (BotState.RUNNING, set())
+    other, _ = real_bot(world, [for_ever])
+    other.market.history = history
+    answers.append(FeedRefused("use feed iex"))
+    with pytest.raises(FeedRefused):
+        await other.run()
+    assert other.health().reason == "use feed iex"
 
 
 async def test_keys_that_open_nothing_end_the_bot_with_what_to_do():

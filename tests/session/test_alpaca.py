@@ -239,6 +239,8 @@ def test_the_doctor_says_that_keys_are_wrong(exchange: Served, monkeypatch, caps
         ({"market": "moon"}, "auto, simulated, alpaca"),
         ({"market": "alpaca", "recording": "x.csv"}, "recording"),
         ({"name": "A-B"}, "a-z"),
+        ({"limits": {"max_exposure": 5}}, "tk.RiskLimits"),
+        ({"feed": "nyse", "market": "simulated"}, "iex"),
     ],
 )
 def test_options_that_contradict_are_refused_by_name(options, words):

@@ -22,7 +22,7 @@ from toolkit.core.engine import Engine
 from toolkit.core.gates import Gate, GateReason, Gates
 from toolkit.core.limits import LimitsStatus, RiskLimits
 from toolkit.core.types import Bar
-from toolkit.errors import NotConnected, ToolkitError
+from toolkit.errors import DataError, FeedRefused, NotConnected, ToolkitError
 from toolkit.market.port import MarketData
 
 log = logging.getLogger(__name__)
@@ -285,7 +285,10 @@ class Bot:
         while True:
             try:
                 await action()
-            except NotConnected as error:
+            except (NotConnected, DataError) as error:
+                lasting = self.watch.real_time is None or isinstance(error, FeedRefused)
+                if isinstance(error, DataError) and lasting:
+                    raise
                 if self.gates.close(Gate.BROKER, error.message, now=self.clock()):
                     self.trader.problem(error.code, error.message)
                     self.settle()

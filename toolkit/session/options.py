@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from toolkit.alpaca.settings import FEEDS
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
 from toolkit.core.limits import RiskLimits
@@ -100,8 +101,8 @@ def checked_options(
         "websocket": websocket,
         "market": None if market is None else checked_market(market),
         "live": live,
-        "feed": feed,
-        "limits": limits,
+        "feed": None if feed is None else checked_feed(feed),
+        "limits": None if limits is None else checked_limits(limits),
         "name": None if name is None else checked_name(name),
         "record": None if record is None else str(Path(record).absolute()),
     }
@@ -117,6 +118,26 @@ def checked_market(market: str) -> Market:
             allowed=list(MARKETS),
         )
     return market  # type: ignore[return-value]
+
+
+def checked_feed(feed: str) -> str:
+    """Return the feed of stocks; raises ConfigError."""
+    if feed not in FEEDS:
+        raise ConfigError(
+            f"feed is {feed!r}; allowed: {', '.join(FEEDS)}", field="feed", allowed=list(FEEDS)
+        )
+    return feed
+
+
+def checked_limits(limits: RiskLimits) -> RiskLimits:
+    """Return limits of entries; raises ConfigError."""
+    if not isinstance(limits, RiskLimits):
+        raise ConfigError(
+            f"limits is {limits!r}; allowed: tk.RiskLimits(max_exposure=5_000) and the like",
+            field="limits",
+            allowed="RiskLimits",
+        )
+    return limits
 
 
 def checked_name(name: str) -> str:
