@@ -6,14 +6,17 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.apps import pages
 from tests.client.network import wired
-from tests.streaming.fakes import position, quote
+from tests.streaming.fakes import START, health, position, quote
 from tests.streaming.serving import TRADE, VIEW, Served, serving
+from toolkit.bot.events import BotState
+from toolkit.core.gates import Gate, Gates
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -170,6 +173,24 @@ async def test_commands_are_offered_by_role_and_asked_for_twice(visiting: Any) -
         await page.get_by_role("button", name="Send").click()
         await page.get_by_role("button", name="Really?").click()
         await visit.says("#command-result", "Not JSON")
+        assert visit.problems == []
+
+
+async def test_closed_gates_are_said_and_go_by_themselves(visiting: Any) -> None:
+    async with serving() as served, visiting() as visit:
+        page = visit.page
+        await visit.open(served, token=TRADE)
+        gates = Gates()
+        gates.close(Gate.FEED, "the feed is mute", now=START)
+        gates.close(Gate.MARKET, "the market of AAPL is closed", now=START, symbol="AAPL")
+        paused = {"state": BotState.PAUSED, "broker": "alpaca:live", "gates": gates.closed}
+        served.hub.publish(replace(health(), **paused))
+        await visit.says("#gates li", "the feed is mute")
+        await visit.says("#facts", re.compile("alpaca:live.*closed: feed"))
+        await visit.says("#log", "no entries: AAPL, the market of AAPL is closed")
+        served.hub.publish(health())
+        await page.locator("#gates").wait_for(state="hidden")
+        await visit.says("#log", "opened: feed")
         assert visit.problems == []
 
 

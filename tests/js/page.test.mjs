@@ -12,6 +12,7 @@ const load = async (name) => {
 };
 const { Feed } = await load("feed.js");
 const { Meter, Rates } = await load("meter.js");
+const { entryWords, gateNews } = await load("gates.js");
 const { bytes, describe, duration, milliseconds } = await load("words.js");
 
 const entry = (number, stream = "orders", symbol = "AAPL") => ({
@@ -106,6 +107,20 @@ test("words: numbers and messages as people read them", () => {
   assert.equal(describe({ data: { kind: "quote", bid: 1, ask: 2 } }), "quote  bid 1  ask 2");
   assert.equal(describe({ data: { kind: "gap", from: 2, to: null, reason: "restart" } }), "messages 2 to ? will not come: restart");
   assert.equal(describe({ data: { kind: "fill", symbol: "A", side: "buy", price: 1.5, fee: null } }), "fill  side buy  price 1.5");
+});
+
+test("gates: the gravest reason, symbols that wait, and what has changed", () => {
+  const halt = { gate: "halt", reason: "halted by anna", symbol: null, since: "t" };
+  const closed = { gate: "market", reason: "closed", symbol: "AAPL", since: "t" };
+  const health = (state, ...gates) => ({ kind: "health", state, reason: "", market: "alpaca:iex", broker: "alpaca:paper", bars: 3, gates });
+  assert.equal(entryWords(null), "–");
+  assert.deepEqual([[], [closed], [halt, closed]].map((gates) => entryWords(health("running", ...gates))), ["open", "open except AAPL", "closed: halt"]);
+  assert.equal(entryWords(health("finished")), "closed");
+  assert.deepEqual(gateNews(null, health("paused", halt)), [["bad", "no entries: halted by anna"]]);
+  assert.deepEqual(gateNews(health("paused", halt), health("running", closed)), [["good", "opened: halt"], ["wait", "no entries: AAPL, closed"]]);
+  assert.deepEqual(gateNews(health("running", closed), health("running", { ...closed })), []);
+  assert.equal(describe({ data: health("paused", halt, closed) }), "health  paused  gates halt, market AAPL  bars 3");
+  assert.equal(describe({ data: { kind: "bar", final: true, revision: 1, open: 1, high: 2, low: 1, close: 2 } }), "bar, corrected (1)  O 1  H 2  L 1  C 2");
 });
 
 test("store: one frozen view a frame, however much comes", () => {

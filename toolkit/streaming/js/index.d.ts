@@ -22,6 +22,107 @@ export interface MarketData extends Data {
   price: number;
 }
 
+/** A candle; `indicators` null while it forms. */
+export interface Bar extends MarketData {
+  kind: "bar";
+  /** RFC 3339, UTC: the bar's open. */
+  timestamp: string;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number;
+  final: boolean;
+  indicators: Record<string, number | null> | null;
+  /** Who printed it: `iex`, `sip`, `crypto`, `simulated`; empty where not known. */
+  feed: string;
+  /** What was done to its prices: `raw`, `split`, ... */
+  adjustment: string;
+  /** How often it was corrected since it was first final. */
+  revision: number;
+  /** Only of a correction: whether the bot had decided on an earlier version. */
+  decided?: boolean;
+}
+
+/** What can keep the bot from entries, gravest first. Exits are always made. */
+export type GateName =
+  | "halt" | "error" | "command" | "reconciliation" | "orders" | "broker"
+  | "feed" | "clock" | "market" | "loss" | "exposure" | "rate";
+
+export interface GateReason {
+  gate: GateName;
+  reason: string;
+  /** RFC 3339, UTC. */
+  since: string;
+  /** null closes it for all. */
+  symbol: string | null;
+}
+
+/** Dollars; null leaves a limit out. */
+export interface RiskLimits {
+  max_position_value: number | null;
+  max_exposure: number | null;
+  max_orders_per_minute: number | null;
+  max_daily_loss: number | null;
+  max_daily_loss_percent: number | null;
+  max_drawdown_percent: number | null;
+}
+
+/** State of the bot, on `system_health` with kind `health`. */
+export interface Health extends Data {
+  kind: "health";
+  timestamp: string;
+  /** `paused`: a gate is closed for all symbols. */
+  state: "starting" | "running" | "paused" | "finished" | "failed" | "stopped";
+  reason: string;
+  market: string;
+  /** `simulated`, `alpaca:paper`, `alpaca:live`. */
+  broker: string;
+  symbols: string[];
+  market_time: string | null;
+  bars: number;
+  gates: GateReason[];
+  /** `last_message` null: nothing yet, or a source that cannot fall silent. */
+  feed: { ok: boolean; reason: string; last_message: string | null };
+  /** null where the bot has none. */
+  limits: {
+    limits: RiskLimits;
+    exposure: number;
+    daily_loss: number;
+    drawdown_percent: number;
+  } | null;
+}
+
+/** `pending`: written down, no answer yet; `unknown`: it left, its outcome is not known. */
+export type OrderStatus =
+  | "pending" | "unknown" | "accepted" | "partially_filled"
+  | "filled" | "canceled" | "rejected" | "expired";
+
+/** Latest state of an order, on `orders` with kind `order`. */
+export interface Order extends Data {
+  kind: "order";
+  id: string;
+  client_order_id: string;
+  symbol: string;
+  side: "buy" | "sell";
+  quantity: number;
+  order_type: "market" | "limit" | "stop" | "stop_limit" | "trailing_stop";
+  status: OrderStatus;
+  reason: string;
+  submitted_at: string;
+  updated_at: string;
+  filled_quantity: number;
+  average_price: number | null;
+  /** Why it was refused or cut. */
+  message: string;
+}
+
+/** Commands of the bot and the server; which role each needs is in docs/protocol.md. */
+export type CommandName =
+  | "get_parameters" | "get_status" | "get_history" | "get_trades" | "get_orders"
+  | "get_streaming_stats" | "set_parameters" | "set_streaming" | "start" | "stop" | "flatten"
+  | "halt" | "resume_trading" | "start_streaming" | "stop_streaming" | "shutdown";
+
 export interface Message<D extends Data = Data> {
   stream_type: StreamName;
   /** null where the message is about everything, as in `account`. */
@@ -231,7 +332,7 @@ export class TradingBotWebSocketClient {
   unsubscribe(streams: readonly StreamName[], symbols?: readonly string[] | null): Promise<Confirmation>;
   /** The same `id` is executed once, however often it is sent. */
   command<Result = unknown>(
-    name: string,
+    name: CommandName,
     args?: Record<string, unknown>,
     options?: { id?: string },
   ): Promise<Result>;

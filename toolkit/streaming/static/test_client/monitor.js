@@ -1,4 +1,5 @@
 import { at, element, write, writeFacts } from "./dom.js";
+import { entryWords, gateNews, grave } from "./gates.js";
 import { bytes, clock, colour, count, duration, milliseconds, STREAMS } from "./words.js";
 
 const LOGGED = 100;
@@ -12,10 +13,12 @@ export class Monitor {
     this._rows = new Map();
     this._lastGap = "nothing missing";
     this._server = {};
+    this._health = null;
   }
 
   on(client) {
     this._server = {};
+    this._health = null;
     this._lastGap = "nothing missing";
     this._state("wait", "connecting", null);
     client.on("connected", ({ role }) => this._state("good", "connected", `connected as ${role}`));
@@ -30,8 +33,23 @@ export class Monitor {
       this.log("bad", `gap in ${this._lastGap}`);
     });
     client.on("alert", ({ code, message }) => this.log(code.endsWith("_ok") ? "good" : "wait", message));
+    client.on("stream_system_health", ({ data }) => this._report(data));
     client.on("config_changed", (changes) => this.log("wait", `the server changed ${JSON.stringify(changes)}`));
     client.on("error", (error) => this.problem(error));
+  }
+
+  _report(data) {
+    if (data.kind !== "health") return;
+    for (const [mood, text] of gateNews(this._health, data)) this.log(mood, text);
+    this._health = data;
+    const gates = (data.gates ?? []).map((gate) => {
+      const since = element("time", "", clock(new Date(gate.since)));
+      since.dateTime = gate.since;
+      const what = element("b", "", gate.symbol ? `${gate.gate} ${gate.symbol}` : gate.gate);
+      return element("li", grave(gate) ? "bad" : "wait", what, since, element("span", "", gate.reason));
+    });
+    at("gates").replaceChildren(...gates);
+    at("gates").hidden = !gates.length;
   }
 
   problem(error) {
@@ -111,6 +129,10 @@ export class Monitor {
       Reconnects: String(stats.reconnects),
       Received: bytes(stats.bytesReceived),
       "Clock offset": latency.offsetMs === null ? "–" : `${milliseconds(latency.offsetMs)} ms`,
+      Bot: this._health?.state ?? "–",
+      Data: this._health?.market ?? "–",
+      Broker: this._health?.broker ?? "–",
+      Entries: entryWords(this._health),
       Server: status ? `${status}, ${clients} client${clients === 1 ? "" : "s"}` : "–",
     });
   }

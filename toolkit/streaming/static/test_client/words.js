@@ -39,6 +39,7 @@ export function describe({ data = {} }) {
   if (data.kind === "gap" && "to" in data) {
     return `messages ${data.from} to ${data.to ?? "?"} will not come: ${data.reason}`;
   }
+  if (data.kind === "health") return health(data);
   if (data.kind === "quote") return `quote  bid ${price(data.bid)}  ask ${price(data.ask)}`;
   const hidden = new Set(["kind", "symbol", "timestamp", "client_order_id"]);
   const facts = Object.entries(data).filter(([key, value]) => !hidden.has(key) && value !== null && value !== "");
@@ -46,10 +47,17 @@ export function describe({ data = {} }) {
   return `${data.kind}  ${told.join("  ")}`;
 }
 
-function bar({ final, open, high, low, close, indicators }) {
+function health({ state, reason, bars, gates = [] }) {
+  const closed = gates.map(({ gate, symbol }) => (symbol ? `${gate} ${symbol}` : gate));
+  const told = [reason, closed.length ? `gates ${closed.join(", ")}` : "", `bars ${bars ?? "–"}`];
+  return `health  ${state}  ${told.filter(Boolean).join("  ")}`;
+}
+
+function bar({ final, open, high, low, close, indicators, revision }) {
   const k = indicators?.stoch_rsi_k;
   const rest = typeof k === "number" ? `  StochRSI ${k.toFixed(1)}` : "";
-  return `${final ? "bar" : "forming bar"}  O ${price(open)}  H ${price(high)}  L ${price(low)}  C ${price(close)}${rest}`;
+  const what = revision ? `bar, corrected (${revision})` : final ? "bar" : "forming bar";
+  return `${what}  O ${price(open)}  H ${price(high)}  L ${price(low)}  C ${price(close)}${rest}`;
 }
 
 function plain(value) {
