@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from toolkit.market.alpaca import AlpacaMarketData, Patience
 SYMBOLS = ("AAPL", "BTC/USD")
 START = datetime(2026, 1, 5, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-PATIENCE = Patience(tick=0.01, hole=1e6)  # the double's clock leaps
+PATIENCE = Patience(tick=0.01, bar=0.02, hole=60.0)  # in real seconds, but for `settle`
 WARM_UP = 60
 
 
@@ -43,10 +43,8 @@ class Follower:
                 "crypto": AlpacaDataStream(settings, feed="crypto", now=self.clock),
             },
             symbols=SYMBOLS,
-            patience=PATIENCE,
             clock=self.clock,
-            monotonic=lambda: exchange.exchange.now / 1e6,
-            **fields,
+            **{"patience": PATIENCE, **fields},
         )
         self.past: list[Bar] = []
         self.events: list[MarketEvent] = []
@@ -72,24 +70,35 @@ class Follower:
         return {(b.symbol, b.timestamp): replace(b, revision=0) for b in bars}
 
     def last(self) -> dict[str, datetime]:
-        return {bar.symbol: bar.timestamp for bar in self.finals}
+        return dict.fromkeys(SYMBOLS, START - 10 * MINUTE) | {
+            bar.symbol: bar.timestamp for bar in self.finals
+        }
 
     async def minutes(self, count: int) -> None:
-        """Let minutes pass one by one, each as soon as all bars of the one before are here."""
+        """Let minutes pass one by one, each as soon as the bars of the one before are here."""
         for _ in range(count):
             await self.exchange.pass_time(60)
-            await self.up_to_date()
+            newest = self.clock() - 2 * MINUTE - timedelta(seconds=2)
+            await self.come_to(lambda newest=newest: min(self.last().values()) > newest)
 
-    async def up_to_date(self) -> None:
-        newest = self.clock() - MINUTE - timedelta(seconds=2)
-        await until(
-            lambda: all(self.last().get(s, START - 2 * MINUTE) > newest - MINUTE for s in SYMBOLS)
-        )
+    async def come_to(self, condition: Callable[[], Any]) -> None:
+        """Wait for a condition, for which the clock may have to go on."""
+        while not condition():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(until(condition), 0.2)
+                return
+            await self.exchange.pass_time(1)
 
-    def evaluations(self, symbol: str) -> list[Evaluation]:
+    def before(self, moment: datetime) -> list[Bar]:
+        """Final bars from the start on, in order of (timestamp, symbol)."""
+        chosen = [bar for bar in self.finals if START <= bar.timestamp < moment]
+        return sorted(chosen, key=lambda bar: (bar.timestamp, bar.symbol))
+
+    def evaluations(self, symbol: str, until: datetime) -> list[Evaluation]:
         strategy = Strategy(Parameters())
         bars = [*self.past, *self.finals]
-        return [strategy.on_bar(bar) for bar in bars if bar.symbol == symbol]
+        chosen = [bar for bar in bars if bar.symbol == symbol and bar.timestamp < until]
+        return [strategy.on_bar(bar) for bar in chosen]
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -116,10 +125,6 @@ async def following(exchange: Served, **fields: Any) -> AsyncIterator[Follower]:
         await follower.market.stop()
         await asyncio.wait_for(task, 10.0)
         await follower.data.close()
-
-
-def ordered(bars: list[Bar]) -> list[Bar]:
-    return sorted(bars, key=lambda bar: (bar.timestamp, bar.symbol))
 
 
 async def calm_run(minutes: int, **fields: Any) -> Follower:
@@ -170,31 +175,32 @@ async def test_a_forming_bar_grows_into_the_final_one() -> None:
 async def test_after_a_hole_of_30_minutes_bars_and_indicators_equal_those_of_an_unbroken_run(
     how: str,
 ) -> None:
-    calm = await calm_run(45)
+    calm, end = await calm_run(44), START + 42 * MINUTE
     with exchange_of() as exchange:
-        async with following(exchange) as follower:
+        async with following(exchange, patience=replace(PATIENCE, mute=0.5)) as follower:
             await follower.minutes(5)
             if how == "drop":
                 exchange.inject(Kind.REFUSE, target="market", length=1800)
                 exchange.inject(Kind.DROP, target="market")
-                await until(lambda: not follower.market.health().ok)
             else:
                 exchange.inject(Kind.MUTE, target="market", length=1800)
-            for _ in range(30):
                 await exchange.pass_time(60)
-            if how == "mute":
-                await until(lambda: "nothing heard" in follower.market.health().reason)
-            await exchange.pass_time(60)
-            await until(lambda: follower.market.health().ok)
-            await follower.minutes(9)
+            await until(lambda: not follower.market.health().ok)
+            reason = follower.market.health().reason
+            for _ in range(31):
+                await exchange.pass_time(60)
+            await follower.come_to(lambda: follower.market.health().ok)
+            await follower.minutes(8)
+    assert ("nothing heard" if how == "mute" else "connection lost") in reason
     assert follower.gaps == []
-    assert ordered(follower.finals) == ordered(calm.finals)
+    assert len(calm.before(end)) == 2 * 42
+    assert follower.before(end) == calm.before(end)
     for symbol in SYMBOLS:
-        assert repr(follower.evaluations(symbol)) == repr(calm.evaluations(symbol))
+        assert repr(follower.evaluations(symbol, end)) == repr(calm.evaluations(symbol, end))
 
 
 async def test_bars_late_double_unordered_and_missing_come_once_in_order_and_complete() -> None:
-    calm = await calm_run(30)
+    calm, end = await calm_run(30), START + 28 * MINUTE
     kinds = (Kind.DUPLICATE_BARS, Kind.UNORDERED_BARS, Kind.MISSING_BARS)
     faults = tuple(Fault(kind=kind, start=60.0, length=1500.0, rate=0.3) for kind in kinds)
     late = Fault(kind=Kind.LATE_BARS, start=60.0, length=1500.0, rate=0.3, amount=70.0)
@@ -202,12 +208,12 @@ async def test_bars_late_double_unordered_and_missing_come_once_in_order_and_com
         async with following(exchange) as follower:
             for _ in range(30):
                 await exchange.pass_time(60)
-            while min(follower.last().values()) < START + 28 * MINUTE:
-                await exchange.pass_time(1)
-    for symbol in SYMBOLS:
-        ours, theirs = ([b for b in f.finals if b.symbol == symbol] for f in (follower, calm))
-        assert ours[:28] == theirs[:28]
+            await follower.come_to(lambda: min(follower.last().values()) >= end)
     assert follower.gaps == []
+    assert follower.before(end) == calm.before(end)
+    for symbol in SYMBOLS:
+        times = [bar.timestamp for bar in follower.finals if bar.symbol == symbol]
+        assert times == sorted(set(times))
     assert follower.market.counts.duplicates > 0
 
 
@@ -215,8 +221,7 @@ async def test_revised_bars_correct_what_was_handed_out() -> None:
     with exchange_of(revision_rate=1.0) as exchange:
         async with following(exchange) as follower:
             await follower.minutes(6)
-            await exchange.pass_time(31)
-            await until(lambda: follower.market.counts.revised >= 8)
+            await follower.come_to(lambda: follower.market.counts.revised >= 8)
             found = await follower.data.bars(
                 SYMBOLS, timeframe=60.0, start=START, end=START + 5 * MINUTE
             )
@@ -231,14 +236,15 @@ async def test_bars_of_five_minutes_equal_those_of_the_exchange() -> None:
         async with following(exchange, timeframe=300.0) as follower:
             for _ in range(12):
                 await exchange.pass_time(60)
-            await until(lambda: min(follower.last().values(), default=START) >= START + 5 * MINUTE)
+            await follower.come_to(lambda: min(follower.last().values()) >= START + 5 * MINUTE)
             found = await follower.data.bars(
                 SYMBOLS, timeframe=300.0, start=START, end=START + 10 * MINUTE
             )
     truth = [b for bars in found.values() for b in bars]
-    live = [b for b in ordered(follower.finals) if START <= b.timestamp < START + 10 * MINUTE]
+    live = follower.before(START + 10 * MINUTE)
     assert [(b.open, b.high, b.low, b.close) for b in live] == [
-        (b.open, b.high, b.low, b.close) for b in ordered(truth)
+        (b.open, b.high, b.low, b.close)
+        for b in sorted(truth, key=lambda b: (b.timestamp, b.symbol))
     ]
 
 
