@@ -8,16 +8,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from itertools import groupby
 
 import msgpack
 import pytest
+from alpaca.data.live import StockDataStream
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
 
 from tests.alpaca.reaching import QUICK, exchange_of, reading, settings_of, until
 from tests.exchange.serving import Served
 from toolkit.alpaca.port import Link
 from toolkit.alpaca.settings import AlpacaSettings
+from toolkit.alpaca.sockets import socket_options
 from toolkit.alpaca.streams import AlpacaDataStream, Channel
 from toolkit.core.types import Bar, Quote, Trade
 from toolkit.errors import ConfigError, DataError, FeedRefused
@@ -31,6 +35,13 @@ BARS_ONLY = (Channel.BARS, Channel.UPDATED_BARS)
 @pytest.fixture
 def exchange() -> Iterator[Served]:
     with exchange_of(revision_rate=1.0) as exchange:
+        yield exchange
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Served]:
+    """One exchange for tests that look only at their own stream."""
+    with exchange_of() as exchange:
         yield exchange
 
 
@@ -312,16 +323,96 @@ async def test_a_reader_that_is_too_slow_hears_of_it_and_of_everything_before(ex
     assert sessions(exchange) == ["+", "-", "+", "-"]
 
 
-async def test_407_slow_client_is_told_and_it_comes_back():
-    with exchange_of(queue_size=3) as exchange:
-        stream = stream_at(exchange)
+@pytest.mark.parametrize(
+    ("code", "link", "words"),
+    [
+        (400, Link.REFUSED, "did not understand"),
+        (405, Link.REFUSED, "fewer symbols"),
+        (407, Link.DOWN, "too slowly"),
+        (410, Link.REFUSED, "such a channel"),
+        (404, Link.DOWN, "too long"),
+        (401, Link.DOWN, "not authenticated (401)"),
+    ],
+)
+async def test_errors_on_a_running_stream_are_told(shared, code, link, words):
+    """Subscription errors (400, 405, 410) and 407 are only logged by the SDK."""
+    stream = stream_at(shared)
+    await stream.subscribe(["AAPL"])
+    async with reading(stream) as reader:
+        await reader.ups()
+        (client,) = shared.server.market.streams
+        shared.ask(lambda: client.error(code))
+        await reader.ups(2)
+    assert (reader.links[1], words in reader.reasons[1]) == (link, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "link", "words"),
+    [
+        (401, Link.REFUSED, "check APCA_API_KEY_ID"),
+        (429, Link.REFUSED, "stop other programs"),
+        (502, Link.DOWN, "502"),
+    ],
+)
+async def test_a_handshake_that_http_refuses_is_told_with_what_to_do(status, link, words):
+    def refuse(connection: ServerConnection, _: object) -> Response:
+        return connection.respond(status, "no")
+
+    async with serve(wait_closed, "127.0.0.1", 0, process_request=refuse) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2/iex"
+        stream = AlpacaDataStream(alone(url))
+        await stream.subscribe(["AAPL"])
+        async with reading(stream) as reader:
+            await until(lambda: reader.links)
+    assert (reader.links[0], words in reader.reasons[0]) == (link, True)
+
+
+async def test_a_session_that_alpaca_still_holds_is_waited_for():
+    """A stale session is said to be held for about 90 s."""
+    with exchange_of(session_hold=0.15) as exchange:
+        stream = stream_at(exchange, channels=BARS_ONLY)
         await stream.subscribe(["AAPL"])
         async with reading(stream) as reader:
             await reader.ups()
-            (client,) = exchange.server.market.streams
-            exchange.ask(lambda: client.error(407))
+            exchange.inject(Kind.DROP, target="market", count=1)
             await reader.ups(2)
-        assert "too slowly" in reader.reasons[1]
+        links = [link for link, _ in groupby(reader.links)]
+        assert links == [Link.UP, Link.DOWN, Link.REFUSED, Link.UP]
+        assert "held for up to 90 s" in reader.reasons[-2]
+
+
+async def test_who_reads_may_subscribe_and_stop_from_inside(exchange):
+    """From inside a handler, the SDK's `stop()` blocks 5 s, and `subscribe_*` deadlocks."""
+    stream = stream_at(exchange, channels=BARS_ONLY)
+    await stream.subscribe(["AAPL"])
+    seen = []
+    async for item in stream.news():
+        seen.append(item)
+        if len(seen) == 1:
+            await stream.subscribe(["MSFT"])
+            (client,) = exchange.server.market.streams
+            assert client.subscribed["bars"] == {"AAPL", "MSFT"}
+            await stream.unsubscribe(["AAPL"])
+            await stream.stop()
+    assert len(seen) == 1
+
+
+async def test_stop_while_it_closes_for_a_reconnect_leaves_a_clean_end(exchange):
+    stream = stream_at(exchange, channels=BARS_ONLY)
+    await stream.subscribe(["AAPL"])
+    async with reading(stream) as reader:
+        await reader.ups()
+        await stream.reconnect()
+        await asyncio.sleep(0)  # now the closing handshake is under way
+        await asyncio.sleep(0)
+    await until(lambda: sessions(exchange)[-1] == "-")
+    assert all(entry["clean"] for entry in exchange.happened("stream.closes"))
+
+
+def test_our_options_name_all_that_the_sdk_would_have_set(exchange):
+    """`websocket_params` replaces the defaults, it is not merged."""
+    defaults = StockDataStream("k", "s")._websocket_params
+    assert set(defaults) <= set(socket_options(settings_of(exchange)))
 
 
 async def test_stopping_with_a_backlog_is_quick_and_clean():
@@ -369,6 +460,10 @@ def packed(**message) -> bytes:
     return msgpack.packb([message])
 
 
+async def wait_closed(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
 async def test_a_peer_that_is_gone_without_a_word_is_closed_in_its_time():
     async with mute_server() as url:
         stream = AlpacaDataStream(alone(url, handshake_timeout=600.0, close_timeout=0.05))
@@ -407,10 +502,7 @@ async def test_a_silent_server_does_not_hold_up_stop():
 async def mute_server() -> AsyncIterator[str]:
     """A server that opens WebSockets and says nothing on them."""
 
-    async def say_nothing(connection: ServerConnection) -> None:
-        await connection.wait_closed()
-
-    async with serve(say_nothing, "127.0.0.1", 0) as server:
+    async with serve(wait_closed, "127.0.0.1", 0) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2/iex"
 
 

@@ -180,9 +180,9 @@ def _answered(error: APIError) -> Trouble:
     if status == 429:
         facts["retry_after"] = None if response is None else _retry_after(response.headers)
         return Trouble(reason=Reason.RATE_LIMITED, message="too many requests", data=facts)
-    if status >= 500 or status < 400:
+    if status >= 500 or status in (0, 408):
         words = f"Alpaca is in trouble (HTTP {status})"
-        reason = Reason.TIMEOUT if status == 504 else Reason.SERVER
+        reason = Reason.TIMEOUT if status in (408, 504) else Reason.SERVER
         return Trouble(reason=reason, message=words, data=facts)
     reason = _reason(status, number, message)
     if reason is Reason.KEYS:

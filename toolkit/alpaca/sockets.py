@@ -48,8 +48,24 @@ async def nobody(_: Any) -> None:
 async def hang_up(stream: Any, *, patience: float) -> None:
     """Close the connection of an SDK's stream within `patience` seconds, whatever is under way.
 
-    What still comes is read and dropped: with a backlog the closing handshake would hang.
+    Who is cancelled meanwhile still waits for it: a connection that is not closed properly is
+    held by Alpaca, and the next one is refused (406).
     """
+    closing = asyncio.create_task(_close(stream, patience=patience))
+    cancelled: asyncio.CancelledError | None = None
+    while not closing.done():
+        try:
+            await asyncio.wait((closing,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    if not closing.cancelled():
+        closing.result()
+
+
+async def _close(stream: Any, *, patience: float) -> None:
+    """Close; what still comes is read and dropped: a backlog would keep the closing handshake."""
     socket = stream._ws
     if socket is None:
         return

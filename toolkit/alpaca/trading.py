@@ -136,7 +136,10 @@ class AlpacaTrading:
         return asset
 
     async def submit(self, ticket: Ticket) -> BrokerOrder:
-        """Send an order, once."""
+        """Send an order, once; who is cancelled while waiting does not know whether it was sent.
+
+        Raises OrderRejected, UnknownOrderState or NotConnected (which says that it was not done).
+        """
         body = body_of(ticket)
         what = f"{ticket.side.value} {ticket.symbol}"
         return await self._caller.change(
