@@ -59,12 +59,12 @@ class FakeStream:
         self.queue: asyncio.Queue[OrderNews | LinkNews | None] = asyncio.Queue()
         self.late: list[OrderNews] = []
         self.fate: Callable[[OrderNews], str] = lambda _: ""
-        self.up = True
+        self.up, self.stopped = True, False
         self.queue.put_nowait(LinkNews(link=Link.UP, timestamp=market.now))
 
     def tell(self, news: OrderNews) -> None:
         fate = self.fate(news)
-        if not self.up or fate == "lost":
+        if not self.up or self.stopped or fate == "lost":
             return
         if fate == "late":
             self.late.append(news)
@@ -92,7 +92,12 @@ class FakeStream:
             yield item
 
     async def stop(self) -> None:
+        self.stopped = True
         self.queue.put_nowait(None)
+
+    @property
+    def idle(self) -> bool:
+        return self.stopped or self.queue.empty()
 
 
 @dataclass(slots=True)
@@ -236,7 +241,7 @@ class FakeAlpaca:
         calm, calls = 0, self.calls
         while calm < 8:
             await asyncio.sleep(0)
-            calm = calm + 1 if self.calls == calls and self.stream.queue.empty() else 0
+            calm = calm + 1 if self.calls == calls and self.stream.idle else 0
             calls = self.calls
 
     # The port.

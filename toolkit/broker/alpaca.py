@@ -108,13 +108,14 @@ class AlpacaBroker:
 
     def on_bar(self, bar: Bar) -> None:
         """Let targets, trails and nets see a final bar."""
-        if bar.final and not bar.revision and self._books.lots.bar(bar, now=self._clock()):
+        counts = bar.final and not bar.revision and not self._stopped
+        if counts and self._books.lots.bar(bar, now=self._clock()):
             self._books.remember(bar.symbol)
             self._keeper.wake(bar.symbol)
 
     def on_tick(self, tick: Quote | Trade) -> None:
         """Let targets and trails see a price between bars."""
-        if self._books.lots.see(tick, now=self._clock()):
+        if not self._stopped and self._books.lots.see(tick, now=self._clock()):
             self._keeper.wake(tick.symbol)
 
     def health(self) -> Mapping[Gate, str]:
