@@ -444,6 +444,11 @@ async def test_a_days_loss_closes_the_gate_and_survives_a_restart(tmp_path):
     assert "max_daily_loss" in losses.reason
     assert (await bot.command("start", {}, who="ada")).gates == ()
     assert Losses(limits, path=path).reason == ""
+    path.write_text(json.dumps({**json.loads(path.read_text()), "capital": 500.0}))
+    less = Losses(limits, path=path)
+    opening = json.loads(path.read_text())["opening"]
+    assert less.mark(opening - 500.5, falling[-1].timestamp) == ""
+    assert "max_daily_loss: 1.00" in less.mark(opening - 501, falling[-1].timestamp)
     path.write_text("{")
     assert Losses(limits, path=path).reason == ""
 

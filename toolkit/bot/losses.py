@@ -15,11 +15,15 @@ log = logging.getLogger(__name__)
 
 
 class Losses:
-    """A LossGuard with a file; None keeps it for this run only. A day is one of New York."""
+    """A LossGuard with a file; None keeps it for this run only. A day is one of New York.
 
-    def __init__(self, limits: RiskLimits, *, path: Path | None) -> None:
+    `capital` (dollars) is what the bot began with: a bot that goes on with more or less has
+    neither won nor lost the difference.
+    """
+
+    def __init__(self, limits: RiskLimits, *, path: Path | None, capital: float = 0.0) -> None:
         self._guard = LossGuard(limits)
-        self._path = path
+        self._path, self._capital = path, capital
         self._wanted = limits.watches_equity
         self._written = ""
         if self._wanted and path is not None:
@@ -58,14 +62,17 @@ class Losses:
         """Write down what changed; raises OSError."""
         if self._path is None or not self._wanted:
             return
-        text = json.dumps(self._guard.to_dict())
+        text = json.dumps({**self._guard.to_dict(), "capital": self._capital})
         if text != self._written:
             write_durably(self._path, text)
             self._written = text
 
     def _load(self, path: Path) -> None:
         try:
-            self._guard.restore(json.loads(path.read_text()))
+            values = json.loads(path.read_text())
+            more = self._capital - values["capital"]
+            moved = {name: values[name] + more for name in ("opening", "peak", "equity")}
+            self._guard.restore({**values, **moved})
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:

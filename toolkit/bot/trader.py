@@ -244,7 +244,11 @@ class Trader:
         self._publish(decision.evaluation)
         if decision.signal:
             self._publish(decision.signal)
-        if request is not None and not self._at_once:
+        if request is None:
+            return
+        if self._at_once:
+            await asyncio.sleep(0)  # it is on its way before the next event is looked at
+        else:
             await self.submit(request)
 
     def _send(self, request: OrderRequest) -> None:

@@ -93,7 +93,11 @@ def build_alpaca_bot(
         publish=parts.publish,
         real_time=RealTime(clock_offset=offset),
         switch=HaltSwitch(halt_file(settings.state_dir, options.name)),
-        losses=Losses(limits or RiskLimits.none(), path=folder / f"losses-{label}.json"),
+        losses=Losses(
+            limits or RiskLimits.none(),
+            path=folder / f"losses-{label}.json",
+            capital=options.capital,
+        ),
         note=parts.note,
         on_start=[
             *([rehearsal.start] if rehearsal is not None else []),
