@@ -162,6 +162,12 @@ class ChildProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End the process without asking it; it is not waited for."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
     def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
         """Ask the process to end, and end it after `timeout` seconds."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):

@@ -166,6 +166,23 @@ async def test_killed_workers_lose_and_double_nothing_and_are_replaced(redis: Re
         assert cluster.owner.publisher.state.seq["system_health"] >= 2
 
 
+async def test_a_worker_that_hangs_is_replaced_and_its_clients_lose_nothing(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("toolkit.session.workers.MISSED_BEATS", 2)
+    async with running(redis, workers=1) as cluster, watching(cluster, 2) as watchers:
+        last = publish(cluster, 10)
+        await asyncio.gather(*(w.until(last) for w in watchers))
+        (hung,) = cluster.pids.values()
+        os.kill(hung, signal.SIGSTOP)
+        last = publish(cluster, 10)
+        await asyncio.gather(*(w.until(last) for w in watchers))
+        assert list(cluster.pids.values()) != [hung]
+        for watcher in watchers:
+            watcher.check(last)
+        assert "worker 1 ended (it hung and was killed) and starts again" in caplog.text
+
+
 async def test_redis_killed_restarted_empty_and_frozen_loses_nothing(redis: RedisServer) -> None:
     async with running(redis) as cluster, watching(cluster, 2) as watchers:
         publish(cluster, 100)

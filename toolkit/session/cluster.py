@@ -203,9 +203,12 @@ class Cluster:
                 polling=self._cluster.sticky,
                 websocket=websocket,
             )
+            log = log_file(settings.state_dir, f"worker-{self.port}-{number + 1}")
+            beat = log.with_suffix(".beat")
             yield Job(
                 name=name,
-                log=log_file(settings.state_dir, f"worker-{self.port}-{number + 1}"),
+                log=log,
+                beat=beat,
                 inherited=(shared.fileno(),) if shared else (),
                 environment={
                     "TOOLKIT_WORKER": task.to_json(),
@@ -218,5 +221,6 @@ class Cluster:
                     ),
                     "TOOLKIT_STATE_DIR": str(settings.state_dir),
                     "TOOLKIT_PARENT": str(os.getpid()),
+                    "TOOLKIT_BEAT": str(beat),
                 },
             )

@@ -11,8 +11,10 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 
@@ -26,6 +28,7 @@ from toolkit.streaming.settings import WebSocketConfig
 from toolkit.streaming.worker import Worker
 
 PARENT_SECONDS = 0.5
+BEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,10 @@ class WorkerTask:
         return cls(**{**values, "websocket": WebSocketConfig(**values["websocket"])})
 
 
-async def serve(task: WorkerTask, settings: Settings, *, redis: str, key: str, parent: int) -> None:
-    """Serve clients until a signal comes or the parent is gone."""
+async def serve(
+    task: WorkerTask, settings: Settings, *, redis: str, key: str, parent: int, beat: Path
+) -> None:
+    """Serve clients until a signal comes or the parent is gone; touch `beat` as long as we live."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +74,7 @@ async def serve(task: WorkerTask, settings: Settings, *, redis: str, key: str, p
         dashboard=task.dashboard,
         polling=task.polling,
     )
+    beating = asyncio.create_task(_beat(beat))
     ending = asyncio.create_task(_until(stop, parent=parent))
     serving = asyncio.create_task(_run(worker, task, settings))
     try:
@@ -76,9 +82,9 @@ async def serve(task: WorkerTask, settings: Settings, *, redis: str, key: str, p
         if serving.done():
             serving.result()
     finally:
-        for part in (ending, serving):
+        for part in (ending, serving, beating):
             part.cancel()
-        await asyncio.gather(ending, serving, return_exceptions=True)
+        await asyncio.gather(ending, serving, beating, return_exceptions=True)
         await worker.stop()
         await relay.close()
 
@@ -92,6 +98,17 @@ def _listener(task: WorkerTask, settings: Settings) -> socket.socket:
     if task.listener is not None:
         return socket.socket(fileno=task.listener)
     return bind(settings.host, settings.port, together=task.together)
+
+
+async def _beat(beat: Path) -> None:
+    while True:
+        _touch(beat)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _touch(beat: Path) -> None:
+    with suppress(OSError):  # without the file nobody watches us, and we serve all the same
+        beat.touch()
 
 
 async def _until(stop: asyncio.Event, *, parent: int) -> None:
@@ -108,11 +125,11 @@ def main() -> int:
     set_up_logging()
     task = WorkerTask.from_json(os.environ.pop("TOOLKIT_WORKER"))
     redis, key = os.environ.pop("TOOLKIT_REDIS"), os.environ.pop("TOOLKIT_RELAY_KEY")
-    parent = int(os.environ.pop("TOOLKIT_PARENT"))
+    parent, beat = int(os.environ.pop("TOOLKIT_PARENT")), Path(os.environ.pop("TOOLKIT_BEAT"))
     settings = Settings.load()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(serve(task, settings, redis=redis, key=key, parent=parent))
+            runner.run(serve(task, settings, redis=redis, key=key, parent=parent, beat=beat))
     except ToolkitError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

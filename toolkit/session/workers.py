@@ -1,4 +1,7 @@
-"""The processes that serve a cluster's clients: started, watched, started again."""
+"""The processes that serve a cluster's clients: started, watched, started again.
+
+A worker's loop touches a file every second. One whose file stays as it is hangs: it is killed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +22,9 @@ log = logging.getLogger(__name__)
 START_SECONDS = 30.0
 STOP_SECONDS = 1.5
 LOOK_SECONDS = 0.05
+BEAT_SECONDS = 1.0
+# So many looks in a row without a beat; looks and not seconds, for a machine may have slept.
+MISSED_BEATS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 # Who lived so long may start again at once.
 GOOD_LIFE_SECONDS = 30.0
@@ -25,18 +32,23 @@ GOOD_LIFE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """How to start one worker: its environment, its log, and the file descriptors it inherits."""
+    """How to start one worker: its environment, its log, and the file descriptors it inherits.
+
+    `beat` is the file that it touches as long as its loop runs.
+    """
 
     name: str
     environment: Mapping[str, str]
     log: Path
+    beat: Path
     inherited: Sequence[int] = ()
 
 
 class Workers:
     """One process per job; `on_end(text)` is told whenever one has ended by itself.
 
-    A worker that ends is started again after a pause, which doubles while it keeps ending.
+    A worker that ends, or hangs and is ended, is started again after a pause, which doubles
+    while it keeps ending.
     """
 
     def __init__(self, jobs: Sequence[Job], *, on_end: Callable[[str], None]) -> None:
@@ -80,6 +92,8 @@ class Workers:
 
     def _launch(self, job: Job) -> ChildProcess:
         self._ready[job.name].clear()
+        with suppress(OSError):
+            job.beat.unlink()
         child = self._children[job.name] = ChildProcess.start(
             [sys.executable, "-m", "toolkit.session.worker"],
             log=job.log,
@@ -103,10 +117,11 @@ class Workers:
         pause = FIRST_PAUSE
         while True:
             began, child = time.monotonic(), self._children[job.name]
-            await _ended(child)
+            hung = await _ended_or_hung(child, job.beat)
             if time.monotonic() - began > GOOD_LIFE_SECONDS:
                 pause = FIRST_PAUSE
-            text = f"{job.name} ended ({child.how_it_ended}) and starts again in {pause:g} s"
+            how = "it hung and was killed" if hung else child.how_it_ended
+            text = f"{job.name} ended ({how}) and starts again in {pause:g} s"
             log.warning("%s; its log is %s", text, job.log)
             self._on_end(text)
             await asyncio.sleep(pause)
@@ -120,6 +135,38 @@ class Workers:
 async def _ended(child: ChildProcess) -> None:
     while child.alive:  # noqa: ASYNC110 - it tells nobody when it ends
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _ended_or_hung(child: ChildProcess, beat: Path) -> bool:
+    ended = asyncio.create_task(_ended(child))
+    silent = asyncio.create_task(_silent(beat))
+    try:
+        await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return False
+        child.kill()
+        await ended
+        return True
+    finally:
+        for task in (ended, silent):
+            task.cancel()
+
+
+async def _silent(beat: Path) -> None:
+    """Wait until a worker has missed MISSED_BEATS."""
+    missed, last = 0, _touched(beat)
+    while missed < MISSED_BEATS:
+        await asyncio.sleep(BEAT_SECONDS)
+        now = _touched(beat)
+        missed = missed + 1 if now is not None and now == last else 0
+        last = now
+
+
+def _touched(beat: Path) -> int | None:
+    try:
+        return beat.stat().st_mtime_ns
+    except OSError:
+        return None  # it starts
 
 
 def _did_not_start(job: Job, said: str) -> ConfigError:
