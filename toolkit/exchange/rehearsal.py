@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from toolkit.errors import ConfigError
 from toolkit.exchange.exchange import Exchange
 from toolkit.exchange.faults import fault_from
 from toolkit.exchange.server import ExchangeServer
@@ -60,7 +61,12 @@ class Rehearsal:
 
     def inject(self, kind: str, **fields: Any) -> None:
         """Begin a fault at once: a kind and fields as in docs/exchange.md; raises ConfigError."""
-        fault = fault_from({"start": 0.0, **fields, "kind": kind})
+        try:
+            fault = fault_from({"start": 0.0, **fields, "kind": kind})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"no such fault: {error}; see docs/exchange.md", field="kind"
+            ) from None
 
         async def begin() -> None:
             self._exchange.faults.inject(fault, self._exchange.now)
