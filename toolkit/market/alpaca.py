@@ -9,13 +9,14 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Mapping,
     Sequence,
 )
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 
 from toolkit.alpaca.port import Data, DataStream, Link, LinkNews
 from toolkit.core.types import Bar, MarketEvent, Quote, Trade, is_crypto
@@ -31,6 +32,7 @@ from toolkit.market.sessions import is_open
 
 log = logging.getLogger(__name__)
 INBOX_SIZE = 10_000
+ITEMS_BETWEEN_YIELDS = 64  # the inbox itself lets nobody else run while it is full
 STOCKS, CRYPTO = "stocks", "crypto"
 
 
@@ -163,9 +165,14 @@ class AlpacaMarketData:
         try:
             for kind, stream in self._streams.items():
                 if self._of_kind(kind):
-                    self._start(self._pump(kind, stream))
-            self._start(self._tick())
-            while (item := await self._inbox.get()) is not None:
+                    self._start(partial(self._pump, kind, stream))
+            self._start(self._tick)
+            for taken in count(1):
+                item = await self._inbox.get()
+                if item is None:
+                    return
+                if taken % ITEMS_BETWEEN_YIELDS == 0:
+                    await asyncio.sleep(0)
                 for event in self._take(item):
                     yield event
                     if self._inbox.is_closed():
@@ -196,7 +203,7 @@ class AlpacaMarketData:
                 if self._links[kind].is_up:
                     self._intake.connected(group, self._now())
             elif group and self._tasks:
-                self._start(self._pump(kind, stream))
+                self._start(partial(self._pump, kind, stream))
 
     async def remove_symbols(self, symbols: Sequence[str]) -> None:
         """Follow some symbols no longer; one at least must stay. Raises ConfigError."""
@@ -260,7 +267,7 @@ class AlpacaMarketData:
         now = self._now()
         holes = self._backfill.askable(self._intake.holes(now=self._monotonic()), now)
         if holes:
-            self._fetching = self._start(self._fetch(holes, now))
+            self._fetching = self._start(partial(self._fetch, holes, now))
 
     async def _fetch(self, holes: Sequence[Hole], now: datetime) -> None:
         answer = await self._backfill.fetch(holes, now)
@@ -287,15 +294,15 @@ class AlpacaMarketData:
             )
         return tuple(sorted(set(symbols)))
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             log.exception("market data ends")
             await self._inbox.fail(error)  # `events()` raises it
