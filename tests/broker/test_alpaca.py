@@ -327,10 +327,25 @@ async def test_a_partly_filled_entry_gets_no_long_time(room: Room):
     assert room.states("s-AAPL-1")[-1] == "canceled"
 
 
-async def test_fills_that_the_stream_lost_are_found_by_reconciliation(room: Room):
+async def test_a_mute_stream_costs_seconds_not_the_net(room: Room):
     await room.start()
     room.market.stream.fate = lambda _: "lost"
     await room.broker.submit(request())
+    await room.market.advance(3)
+    assert room.market.net("AAPL") is not None
+    room.market.price("AAPL", 98)
+    await room.market.advance(62)
+    assert room.fills[-1].reason is Reason.STOP_LOSS
+
+
+async def test_fills_that_the_stream_lost_are_found_by_reconciliation(room: Room):
+    await room.start()
+    room.market.is_open = False
+    room.market.stream.fate = lambda _: "lost"
+    limit = request(order_type=OrderType.LIMIT, limit_price=Decimal(100))
+    await room.broker.submit(limit)
+    room.market.is_open = True
+    room.market.match()
     await room.market.advance(62)
     assert room.states("s-AAPL-1") == ["accepted", "filled"]
     assert room.market.net("AAPL") is not None

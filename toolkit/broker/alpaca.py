@@ -259,6 +259,7 @@ class AlpacaBroker:
             await self._pause(BEAT)
             try:
                 await self._desk.look_for_unknown()
+                await self._desk.look_for_silent()
                 await self._desk.refresh_clock()
                 if self._clock() >= self._next_audit:
                     await self._audit_now()

@@ -8,10 +8,14 @@ from decimal import Decimal
 from toolkit.alpaca.port import Asset, MarketClock, Trading
 from toolkit.broker.books import Books
 from toolkit.broker.orders import Tracked
+from toolkit.broker.records import Role
 from toolkit.core.types import is_crypto
 from toolkit.errors import BrokerError, NotConnected, OrderRejected, UnknownOrderState
 
 RETRY = timedelta(seconds=1)
+SILENCE = timedelta(seconds=2)
+LONG_SILENCE = timedelta(seconds=10)
+YOUNG = timedelta(seconds=10)
 CLOCK_AGE = timedelta(seconds=60)
 LOOK_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between looks for an order of unknown outcome
 
@@ -173,6 +177,16 @@ class Desk:
                 await self.look(order)
                 pause = LOOK_PAUSES[min(order.looks, len(LOOK_PAUSES) - 1)]
                 self._next_look[order.client_id] = now + timedelta(seconds=pause)
+
+    async def look_for_silent(self) -> None:
+        """Look at entries of which nothing was heard for a while: the stream may be mute."""
+        now = self.books.now()
+        for order in self.books.orders.open():
+            young = now - order.intent.made_at < YOUNG
+            pause = SILENCE if young else LONG_SILENCE
+            heard = order.looked_at or order.intent.made_at
+            if order.intent.role is Role.ENTRY and order.id and now - heard >= pause:
+                await self.look(order)
 
     def _lost(self, order: Tracked, error: BrokerError) -> None:
         books = self.books
