@@ -1,4 +1,4 @@
-"""The port to market data. Adapters: simulated, replay (and, with keys, Alpaca)."""
+"""The port to market data. Adapters: simulated, replay, alpaca."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class MarketData(Protocol):
     after every forming version of it; a correction of it comes later with a higher `revision`,
     and is the one thing that may be older than what came before. Missing minutes are not
     invented: a `MarketGap` comes before the first bar after them. Errors are DataError.
+
+    Live, order is strict within a symbol: others go on while one waits for a hole to be filled.
     """
 
     @property
