@@ -32,7 +32,7 @@ class Stage:
 
     def play(self, folder: Path, *, seed: int, minutes: int, kills: int) -> Outcome:
         chosen = plan(seed=seed, minutes=minutes, kills=kills, symbols=SYMBOLS)
-        conductor = Conductor(chosen, folder, loop=self.loop, nursery=self.nursery)
+        conductor = Conductor(chosen, folder / "storm", loop=self.loop, nursery=self.nursery)
         return self.loop.run_until_complete(conductor.run())
 
     def close(self) -> None:

@@ -17,13 +17,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.soak.storm.conductor import Outcome
 from tests.soak.storm.diary import read
 from tests.soak.storm.findings import Findings
 from tests.soak.storm.trouble import Troubles, meets
-from tests.soak.storm.world import World, moment
+from tests.soak.storm.world import moment
+from toolkit.exchange.bars import MinuteBar
 from toolkit.exchange.values import MINUTE, SECOND, Micros
 
 WINDOW = 200  # bars; what was before weighs less than a millionth in any indicator
@@ -61,12 +62,26 @@ class Days:
         return days
 
 
-def compare(storm: Outcome, calm: Outcome) -> Findings:
+@dataclass(frozen=True, slots=True)
+class CalmDay:
+    """What is compared with of a calm run."""
+
+    folder: Path
+    reported: Mapping[Key, list[MinuteBar]]
+    seconds: float
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Self:
+        """Keep what is needed of a run."""
+        return cls(outcome.folder, outcome.reported, outcome.seconds)
+
+
+def compare(storm: Outcome, calm: CalmDay) -> Findings:
     """Return where the storm's bot saw or decided what no fault explains."""
     found = Findings()
     there, here = Days.of(calm.folder), Days.of(storm.folder)
-    touched = touched_bars(storm.world, calm.world)
-    _seen(here, storm.world, found)
+    touched = touched_bars(storm.reported, calm.reported)
+    _seen(here, storm.reported, found)
     _conditions(here, there, touched, found)
     troubles = Troubles.of(storm)
     _entries(here, there, touched, troubles, found)
@@ -74,25 +89,27 @@ def compare(storm: Outcome, calm: Outcome) -> Findings:
     return found
 
 
-def touched_bars(storm: World, calm: World) -> dict[str, list[Micros]]:
+def touched_bars(
+    storm: Mapping[Key, list[MinuteBar]], calm: Mapping[Key, list[MinuteBar]]
+) -> dict[str, list[Micros]]:
     """Return, by symbol, the bars of which the storm made something else."""
     found: dict[str, list[Micros]] = defaultdict(list)
-    for symbol, at in sorted(storm.reported.keys() | calm.reported.keys()):
-        ours = {bar[1:5] for bar in storm.reported.get((symbol, at), ())}
-        theirs = {bar[1:5] for bar in calm.reported.get((symbol, at), ())}
+    for symbol, at in sorted(storm.keys() | calm.keys()):
+        ours = {bar[1:5] for bar in storm.get((symbol, at), ())}
+        theirs = {bar[1:5] for bar in calm.get((symbol, at), ())}
         if ours != theirs:
             found[symbol].append(at)
     return found
 
 
-def _seen(here: Days, world: World, found: Findings) -> None:
+def _seen(here: Days, reported: Mapping[Key, list[MinuteBar]], found: Findings) -> None:
     """Every bar that was decided on is one that the exchange made; each life takes it once.
 
     A bot that was just started may decide on the bar that its earlier life decided on: what came
     of that is in the journal.
     """
     for (symbol, at), evaluations in here.evaluations.items():
-        versions = [list(bar[1:6]) for bar in world.reported.get((symbol, at), ())]
+        versions = [list(bar[1:6]) for bar in reported.get((symbol, at), ())]
         words = f"{symbol} {at // SECOND}: {evaluations[0]['values']} of {versions}"
         found.check("bars seen", all(e["values"] in versions for e in evaluations), words)
         once = len({e["life"] for e in evaluations}) == len(evaluations)

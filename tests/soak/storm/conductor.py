@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from typing import Any
 from tests.soak.storm.lockstep import Child, Nursery
 from tests.soak.storm.loop import IdleLoop
 from tests.soak.storm.plan import STOPS, Kill, Moment, Plan
-from tests.soak.storm.world import World
+from tests.soak.storm.world import Happened, World
+from toolkit.exchange.bars import MinuteBar
 from toolkit.exchange.faults import Fault, Kind
 from toolkit.exchange.values import Micros
 from toolkit.exchange.web_control import state_of
 
+EVIDENCE = "evidence.pickle"
 TRAP_MINUTES = 15  # so long an armed kill waits for its moment; then any will do
 REST_SECONDS = 60.0  # before a bot that ended by itself is started again
 LAST_PATIENCE_SECONDS = 30.0
@@ -40,9 +43,11 @@ class Outcome:
 
     plan: Plan
     folder: Path
-    world: World
     lives: Lives
+    happened: Happened
+    reported: dict[tuple[str, Micros], list[MinuteBar]]
     state: dict[str, Any]
+    end: Micros
     seconds: float
 
 
@@ -63,7 +68,7 @@ class Conductor:
     async def run(self, *, on_minute: Callable[[], None] = lambda: None) -> Outcome:
         """Play all minutes, then stop the bot and return what there is to judge."""
         began = time.perf_counter()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True)
         self.world.exchange.log.listen(self._on_entry)
         self.world.on_order = self._on_order
         async with self.world.server:
@@ -72,8 +77,18 @@ class Conductor:
                 on_minute()
             await self._finish()
             state = state_of(self.world.exchange)
-        seconds = time.perf_counter() - began
-        return Outcome(self.plan, self.folder, self.world, self.lives, state, seconds)
+        outcome = Outcome(
+            plan=self.plan,
+            folder=self.folder,
+            lives=self.lives,
+            happened=self.world.happened,
+            reported=dict(self.world.reported),
+            state=state,
+            end=self.world.exchange.now,
+            seconds=time.perf_counter() - began,
+        )
+        (self.folder / EVIDENCE).write_bytes(pickle.dumps(outcome))
+        return outcome
 
     async def _minute(self, minute: int) -> None:
         passed = 0.0

@@ -118,7 +118,8 @@ class Nursery:
         )
         assert self._mother.stdout is not None
         async with asyncio.timeout(60.0):
-            await self._mother.stdout.readline()
+            if not await self._mother.stdout.readline():
+                raise RuntimeError("the process that forks bots has ended; see its error above")
 
     async def bear(self, settings: Mapping[str, Any]) -> Child:
         """Start one bot with these settings."""

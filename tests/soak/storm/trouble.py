@@ -50,7 +50,7 @@ class Troubles:
     @classmethod
     def of(cls, storm: Outcome) -> Self:
         """Collect them from what the exchange and the conductor know."""
-        troubles, happened = cls(), storm.world.happened
+        troubles, happened = cls(), storm.happened
         for start, end in storm.lives.down:
             troubles._grave[ANY].append((start, end + AFTER))
         for at, kind, subject in happened.strikes:
@@ -65,7 +65,7 @@ class Troubles:
             elif (start := begun.pop((kind, target), None)) is not None:
                 troubles._add(kind, _symbol(target), start, moment(entry["time"]) + AFTER)
         for (name, target), start in begun.items():
-            troubles._add(Kind(name), _symbol(target), start, storm.world.exchange.now)
+            troubles._add(Kind(name), _symbol(target), start, storm.end)
         return troubles
 
     def meet(self, symbol: str, start: Micros, end: Micros, *, price: bool = False) -> bool:

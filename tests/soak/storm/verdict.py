@@ -21,21 +21,23 @@ BARE_IN_ORDER = 20.0
 BARE_AFTER_TROUBLE = 90.0
 
 
-def judge(storm: Outcome, calm_day: Outcome | None) -> Findings:
+def judge(storm: Outcome, calm_day: calm.CalmDay | None) -> Findings:
     """Return everything that was compared, and what differs."""
     found = books.compare(storm.state, storm.folder / JOURNAL)
-    found.merge(books.sent_once(storm.world.happened.posted))
+    found.merge(books.sent_once(storm.happened.posted))
     _cover(storm, found)
     _faults(storm, found)
+    asked, done = len(storm.plan.kills), sum(storm.lives.kills.values())
+    found.check("kills", done >= asked, f"{done} of {asked} kills came about")
     _problems(storm, found)
     if calm_day is not None:
         found.merge(calm.compare(storm, calm_day))
     return found
 
 
-def report(storm: Outcome, calm_day: Outcome | None, found: Findings) -> dict[str, Any]:
+def report(storm: Outcome, calm_day: calm.CalmDay | None, found: Findings) -> dict[str, Any]:
     """Return everything as one JSON-ready object."""
-    happened, lives = storm.world.happened, storm.lives
+    happened, lives = storm.happened, storm.lives
     bare, troubles = _bare(storm), Troubles.of(storm)
     return {
         "seed": storm.plan.seed,
@@ -63,7 +65,7 @@ def report(storm: Outcome, calm_day: Outcome | None, found: Findings) -> dict[st
 
 
 def _bare(storm: Outcome) -> list[Bare]:
-    found = bare_times(storm.world.happened.orders, end=storm.world.exchange.now)
+    found = bare_times(storm.happened.orders, end=storm.end)
     return sorted(found, key=lambda bare: -bare.open_seconds)
 
 
@@ -91,7 +93,7 @@ def _cover(storm: Outcome, found: Findings) -> None:
 
 def _faults(storm: Outcome, found: Findings) -> None:
     """A storm of some length must have had every kind of fault."""
-    begun = {entry["kind"] for entry in storm.world.happened.faults}
+    begun = {entry["kind"] for entry in storm.happened.faults}
     if len(storm.plan.faults) >= len(Kind):
         for kind in Kind:
             found.check("kinds of faults", kind.value in begun, f"{kind} never began")
