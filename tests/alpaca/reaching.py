@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Any
 
+import requests
+from alpaca.common.exceptions import APIError
+
 from tests.exchange.serving import Served, served
 from toolkit.alpaca.port import Link, LinkNews, Ticket
 from toolkit.alpaca.settings import AlpacaSettings
@@ -69,6 +72,14 @@ def ticket(name: str, **fields: Any) -> Ticket:
         "quantity": None if "notional" in fields else Decimal(10),
     }
     return Ticket(**{**usual, **fields})
+
+
+def answer(status: int, body: str, **headers: str) -> APIError:
+    """What the SDK raises for an answer of HTTP 400 and above."""
+    response = requests.Response()
+    response.status_code = status
+    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return APIError(body, requests.HTTPError(response=response))
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -402,9 +402,19 @@ async def test_stop_while_it_closes_for_a_reconnect_leaves_a_clean_end(exchange)
     await stream.subscribe(["AAPL"])
     async with reading(stream) as reader:
         await reader.ups()
+        begun, done, sdk = asyncio.Event(), asyncio.Event(), stream._wire._sdk
+        close = sdk.close
+
+        async def close_slowly() -> None:
+            begun.set()
+            await asyncio.sleep(0.02)
+            await close()
+            done.set()
+
+        sdk.close = close_slowly
         await stream.reconnect()
-        await asyncio.sleep(0)  # now the closing handshake is under way
-        await asyncio.sleep(0)
+        await begun.wait()
+    assert done.is_set()
     await until(lambda: sessions(exchange)[-1] == "-")
     assert all(entry["clean"] for entry in exchange.happened("stream.closes"))
 

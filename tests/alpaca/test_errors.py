@@ -7,8 +7,8 @@ import json
 import pytest
 import requests
 import urllib3
-from alpaca.common.exceptions import APIError
 
+from tests.alpaca.reaching import answer
 from toolkit.alpaca.errors import broker_error, data_error, is_transient
 from toolkit.errors import (
     BrokerError,
@@ -20,14 +20,7 @@ from toolkit.errors import (
 )
 
 
-def answer(status: int, body: str, **headers: str) -> APIError:
-    response = requests.Response()
-    response.status_code = status
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return APIError(body, requests.HTTPError(response=response))
-
-
-def refusal(status: int, message: str, **facts) -> APIError:
+def refusal(status: int, message: str, **facts) -> Exception:
     return answer(status, json.dumps({"message": message, **facts}))
 
 
