@@ -113,6 +113,14 @@ def test_orders_are_kept_by_id_newest_first_and_bounded(bot, desk):
     assert (orders[0]["id"], orders[0]["status"]) == ("204", "filled")
 
 
+def test_an_order_that_is_open_is_forgotten_last(bot, desk):
+    for i in range(MAX_ROWS + 1):
+        status = "filled" if i else "accepted"
+        bot.send("stream_orders", {"kind": "order", "id": str(i), "status": status})
+    orders = desk.snapshot().orders
+    assert (len(orders), orders[-1]["id"], orders[-2]["id"]) == (MAX_ROWS, "0", "2")
+
+
 def order(name, status, minute):
     updated = f"2026-01-05T15:0{minute}:00Z"
     return {"kind": "order", "id": name, "status": status, "updated_at": updated}
@@ -327,9 +335,9 @@ def test_an_unknown_symbol_is_refused_and_not_counted(hub):
     assert hub.followed == {}
 
 
-def controls(bot, *, ceiling="admin"):
+def controls(bot, *, ceiling="admin", who=""):
     said: list[str] = []
-    return Controls(KnownClient(bot), on_trouble=said.append, ceiling=ceiling), said
+    return Controls(KnownClient(bot), on_trouble=said.append, ceiling=ceiling, who=who), said
 
 
 @pytest.mark.parametrize(
@@ -410,6 +418,17 @@ async def test_the_kill_switch_asks_how_and_says_why(bot, desk):
     await switch._stop_all(None)
     assert (bot.commands, bot.sent) == (["halt"], [{"flatten": True, "reason": "a drill"}])
     assert (switch.asking, row._flatten.visible) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [("a drill", "a drill, asked by anna (trade)"), ("", "asked by anna (trade)")],
+)
+async def test_the_reason_of_a_halt_names_the_person_at_the_browser(bot, why, reason):
+    row, _ = controls(bot, who="anna (trade)")
+    row.switch._why.value_input = why
+    await row.switch._stop_entries(None)
+    assert bot.sent == [{"flatten": False, "reason": reason}]
 
 
 async def test_a_halt_is_lifted_after_a_second_question(bot, desk):

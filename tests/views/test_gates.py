@@ -100,6 +100,24 @@ def test_whose_money_it_is_stands_in_the_header(broker, word):
     assert ('class="badge live"' in shown) is (word == "LIVE")
 
 
+@pytest.mark.parametrize(
+    ("broker", "order", "net"),
+    [
+        ("alpaca:paper", {}, "at the broker"),
+        ("alpaca:paper", {"symbol": "MSFT"}, "no net"),
+        ("alpaca:paper", {"status": "pending"}, "no net"),
+        ("alpaca:paper", {"order_type": "market"}, "no net"),
+        ("simulated", {"side": "buy"}, "simulated"),
+    ],
+)
+def test_a_position_says_whether_its_net_rests_at_the_broker(broker, order, net):
+    usual = {"symbol": "AAPL", "side": "sell", "order_type": "stop", "status": "accepted"}
+    moment = desk(
+        health(broker=broker), positions=({"symbol": "AAPL"},), orders=({**usual, **order},)
+    )
+    assert safety.with_nets(moment) == [{"symbol": "AAPL", "net": net}]
+
+
 def test_the_age_of_the_feed_is_the_bots_until_its_report_is_late():
     feed = FeedHealth(last_message=NOW - timedelta(seconds=3))
     assert "heard 3 s ago" in safety.guards(desk(health(feed=feed), health_age=4.0))

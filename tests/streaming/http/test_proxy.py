@@ -74,7 +74,10 @@ async def fronted() -> AsyncIterator[tuple[Served, str, aiohttp.ClientSession]]:
 async def test_paths_that_are_not_ours_go_to_the_dashboard() -> None:
     async with fronted() as (served, target, http):
         url = served.url + "/dashboard?theme=dark"
-        cookies = {"Cookie": f"mine=1; toolkit_session_{served.server.port}=secret"}
+        cookies = {
+            "X-Toolkit-Who": "boss",
+            "Cookie": f"mine=1; toolkit_session_{served.server.port}=secret",
+        }
         async with http.post(url, data="hello", headers={**BEARER, **cookies}) as answer:
             seen = await answer.json()
             assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
@@ -83,6 +86,9 @@ async def test_paths_that_are_not_ours_go_to_the_dashboard() -> None:
         assert seen["headers"]["host"] == target.removeprefix("http://")
         assert seen["headers"]["cookie"] == "mine=1"
         assert "authorization" not in seen["headers"]
+        assert (seen["headers"]["x-toolkit-role"], seen["headers"]["x-toolkit-who"]) == (
+            "view",
+        ) * 2
 
 
 async def test_our_paths_stay_ours() -> None:

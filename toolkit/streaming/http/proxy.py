@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from starlette.requests import ClientDisconnect, Request
@@ -177,7 +177,9 @@ class Proxy:
         kept["host"] = urlsplit(target).netloc
         # The dashboard has a token of its own; the person at the browser may do less.
         kept[DASHBOARD_KEY_HEADER] = dashboard_key(self._auth.token)
-        kept["x-toolkit-role"] = self._auth.identify(headers).role.name.lower()
+        identity = self._auth.identify(headers)
+        kept["x-toolkit-role"] = identity.role_name
+        kept["x-toolkit-who"] = quote(identity.who)
         return kept
 
 

@@ -25,12 +25,18 @@ _RESUMABLE = (Gate.COMMAND, Gate.ERROR, Gate.LOSS)
 class Controls:
     """Pause, resume, flatten and halt; invisible to those whose role may not trade.
 
-    `ceiling` is the role of the person at the browser, which may be less than the client's.
+    `ceiling` is the role of the person at the browser, which may be less than the client's; `who`
+    that is, where it is known.
     `on_trouble` is told in words why a command failed, and "" when one succeeded.
     """
 
     def __init__(
-        self, client: KnownClient, *, on_trouble: Callable[[str], None], ceiling: str
+        self,
+        client: KnownClient,
+        *,
+        on_trouble: Callable[[str], None],
+        ceiling: str,
+        who: str = "",
     ) -> None:
         import panel as pn
 
@@ -44,7 +50,7 @@ class Controls:
         self._cancel.on_click(lambda _event: self._ask(asking=False))
         self._confirm.on_click(self._close_all)
         self._asking = False
-        self.switch = KillSwitch(self._send, on_ask=self._show)
+        self.switch = KillSwitch(self._send, on_ask=self._show, who=who)
         parts = [self._entries, self._flatten, self._confirm, self._cancel, *self.switch.parts]
         self.panel = pn.FlexBox(
             *parts, gap="6px 0px", margin=0, visible=False, sizing_mode=None, styles=_AS_WIDE

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.core.parameters import Parameters
+from toolkit.core.types import OrderStatus
 from toolkit.errors import ToolkitError
 from toolkit.streaming.wire import Stream
 from toolkit.views.dashboard.known import KnownClient
@@ -26,6 +27,7 @@ STREAMS = (
 )
 MAX_ROWS = 200
 PROBLEM_SECONDS = 120.0
+_OPEN = frozenset(status.value for status in OrderStatus if status.is_open)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +146,15 @@ class Desk:
                 # The answer may be older than what came while it was on its way.
                 if name not in orders or order["updated_at"] >= orders[name]["updated_at"]:
                     orders[name] = order
-            self._orders = dict(list(orders.items())[-MAX_ROWS:])
+            self._orders = orders
+            self._forget_old_orders()
             self._version += 1
+
+    def _forget_old_orders(self) -> None:
+        # Nets rest for days: what is still open goes last.
+        while len(self._orders) > MAX_ROWS:
+            over = (n for n, order in self._orders.items() if order.get("status") not in _OPEN)
+            del self._orders[next(over, next(iter(self._orders)))]
 
     def _load_trades(self) -> None:
         loaded = self._client.trades()
@@ -187,8 +196,7 @@ class Desk:
             self._enter(message.get("epoch"))
             if data["kind"] == "order":
                 self._orders[data["id"]] = data
-                while len(self._orders) > MAX_ROWS:
-                    del self._orders[next(iter(self._orders))]
+                self._forget_old_orders()
             elif data["kind"] == "trade":
                 self._trades.append(data)
             self._version += 1

@@ -17,12 +17,13 @@ class KillSwitch:
     """A button that halts after a second one says how; in a halt it lifts it, asked twice too.
 
     `send(command, **args)` has the bot do it; `on_ask` is called when a question comes or goes.
+    The bot knows the dashboard alone, so the reason names `who`, the person at the browser.
     """
 
-    def __init__(self, send: Send, *, on_ask: Callable[[], None]) -> None:
+    def __init__(self, send: Send, *, on_ask: Callable[[], None], who: str = "") -> None:
         import panel as pn
 
-        self._send, self._on_ask = send, on_ask
+        self._send, self._on_ask, self._who = send, on_ask, who
         self._halted = False
         self._halt = button("Halt", width=64, danger=True)
         self._lift = button("Lift halt", width=84)
@@ -89,7 +90,8 @@ class KillSwitch:
         await self._throw(flatten=True)
 
     async def _throw(self, *, flatten: bool) -> None:
-        reason = self._why.value_input.strip()
+        said = (self._why.value_input.strip(), self._who and f"asked by {self._who}")
+        reason = ", ".join(part for part in said if part)
         self._why.value = ""
         self.ask(asking=False)
         await self._send("halt", flatten=flatten, reason=reason)

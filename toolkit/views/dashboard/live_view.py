@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from toolkit.views.charts.figures import ChartSources, chart_figure, set_bands
 from toolkit.views.charts.theme import DARK, LIGHT, THEMES, apply_theme
@@ -21,6 +23,8 @@ PERIOD = 300
 
 ROLE_HEADER = "X-Toolkit-Role"
 """Set by the proxy in front: what the person at the browser may do, whatever our token may."""
+WHO_HEADER = "X-Toolkit-Who"
+"""Set by the proxy too: who that is, percent-encoded."""
 
 
 class Source(Protocol):
@@ -82,6 +86,7 @@ class LiveView:
             self._source.client,
             on_trouble=self._set_trouble,
             ceiling=pn.state.headers.get(ROLE_HEADER, "admin"),
+            who=unquote(pn.state.headers.get(WHO_HEADER, "")),
         )
         self._blocks = {name: _block() for name in ("headline", "status")}
         for name in ("notice", "account", "guards", "parameters"):
@@ -157,8 +162,8 @@ class LiveView:
         if old is None or data.parameters != old.parameters:
             self._say("parameters", blocks.parameters(data.parameters))
         for name, (widget, columns) in self._tables.items():
-            rows = getattr(data, name)
-            if old is None or rows != getattr(old, name):
+            rows = _rows(data, name)
+            if old is None or rows != _rows(old, name):
                 tables.fill(widget, rows, columns)
 
     def _say(self, name: str, text: str) -> None:
@@ -177,6 +182,11 @@ class LiveView:
 
     def _set_trouble(self, words: str) -> None:
         self._trouble = words
+
+
+def _rows(data: DeskData, name: str) -> Sequence[Mapping[str, Any]]:
+    rows: Sequence[Mapping[str, Any]] = getattr(data, name)
+    return safety.with_nets(data) if name == "positions" else rows
 
 
 def _tables() -> dict[str, tuple[Any, tuple[tables.Column, ...]]]:

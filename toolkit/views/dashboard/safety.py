@@ -38,6 +38,26 @@ SAFETY_STYLE = """
 """
 
 
+def with_nets(desk: DeskData) -> list[dict[str, Any]]:
+    """Return the positions, each with `net`: whether a protective stop for it rests at the broker.
+
+    A simulated broker keeps the stops itself.
+    """
+    simulated = not str((desk.health or {}).get("broker", "")).startswith("alpaca")
+    resting = {order["symbol"] for order in desk.orders if _is_net(order)}
+    none = "simulated" if simulated else "no net"
+    return [
+        {**held, "net": "at the broker" if held["symbol"] in resting else none}
+        for held in desk.positions
+    ]
+
+
+def _is_net(order: Mapping[str, Any]) -> bool:
+    stops = ("stop", "stop_limit", "trailing_stop")
+    at_rest = order.get("status") in ("accepted", "partially_filled")
+    return at_rest and order.get("side") == "sell" and order.get("order_type") in stops
+
+
 def gates(health: Mapping[str, Any] | None) -> str:
     """Return what keeps entries out, gravest first, with its reason and since when; or nothing."""
     lines = gate_lines(health)

@@ -43,7 +43,7 @@ _TIME = (
 _STATUS = (
     "<span class=\"<%= {unknown: 'loss strong', rejected: 'loss', pending: 'open', "
     "accepted: 'open', 'partially filled': 'open', canceled: 'over', "
-    "expired: 'over'}[value] || '' %>\">"
+    "expired: 'over', simulated: 'over', 'no net': 'loss'}[value] || '' %>\">"
     "<%= value == 'unknown' ? 'outcome unknown' : value %></span>"
 )
 
@@ -97,6 +97,7 @@ POSITIONS = (
     _column("price", "Price", "price"),
     _column("stop", "Stop", "price"),
     _column("target", "Target", "price"),
+    _column("net", "Net", "status"),
     _column("entry_time", "Since (UTC)", "time"),
 )
 TRADES = (
