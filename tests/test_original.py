@@ -1,7 +1,7 @@
 """What the original promised its users, row by row (O1 to O20), on a server that was launched.
 
 Held elsewhere: O2's figures (docs/performance.md), O6's and O18's workers (the cluster's tests),
-O14 and O15 in a browser (tests/apps). Not yet there: Docker of O18 and all of O21 (mail on every
+O14 and O15 in a browser (tests/apps), O18's Docker (tests/test_docker.py). Not yet there: O21 (mail on every
 trade, trade log as CSV), which come with the work on operations and on the journal.
 """
 
