@@ -93,7 +93,7 @@ async def play(folder: Path, *, broker: Broker | None = None, **options: Any) ->
     if broker is None:
         name = market.recording.about["broker"]
         market.broker = RecordedBroker(market.script, name=name, real_time=market.real_time)
-    run = session(market, broker or market.broker, **options)
+    run = session(market, broker or market.broker, sleep=market.sleep, **options)
     market.on_command = lambda name, args, who: run.bot.command(name, args, who=who)
     await run.bot.run()
     assert market.script.differences == []

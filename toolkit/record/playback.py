@@ -17,7 +17,7 @@ from toolkit.market.port import FeedHealth
 from toolkit.market.recording import Recording
 from toolkit.market.recording_codec import Entry
 from toolkit.record.broker import RecordedBroker
-from toolkit.record.script import Script
+from toolkit.record.script import Script, is_gate
 
 Command = Callable[[str, Mapping[str, Any], str], Awaitable[Any]]
 # Turns of the loop after which whatever was set off has happened.
@@ -51,6 +51,7 @@ class RecordedMarket:
         self._pacer = Pacer(pace, timeframe=self._timeframe, sleep=sleep, clock=clock)
         self._commands: set[asyncio.Task[None]] = set()
         self._deferred: deque[Entry] = deque()
+        self._sleepers: list[asyncio.Future[None]] = []
 
     @property
     def name(self) -> str:
@@ -104,13 +105,21 @@ class RecordedMarket:
             await self._pacer.wait(entry.time)
             if self._pacer.stopped:
                 return
+            self.script.in_turn = True
             yield entry.value
+            self.script.in_turn = False
             await self._pacer.breathe()
 
     def health(self) -> FeedHealth:
         """As the recorded bot found it."""
         reason = self.script.gates.get((Gate.FEED, None), "")
         return FeedHealth(ok=not reason, reason=reason)
+
+    async def sleep(self, _seconds: float) -> None:
+        """Sleep until a gate has changed: whoever looks at the gates does so in its place."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._sleepers.append(waiting)
+        await waiting
 
     async def stop(self) -> None:
         """End `events()`, also in the middle of a wait. Twice is harmless."""
@@ -150,6 +159,8 @@ class RecordedMarket:
                 self.script.apply(entry)
         elif self.script.is_aside(entry):
             self.script.apply(entry)
+            if is_gate(entry):
+                await self._wake()
         else:
             await self.broker.play(entry)
 
@@ -169,6 +180,13 @@ class RecordedMarket:
             return
         with suppress(ToolkitError):  # it was refused when it was recorded, too
             await self.on_command(name, args, who)
+
+    async def _wake(self) -> None:
+        sleepers, self._sleepers = self._sleepers, []
+        for waiting in sleepers:
+            if not waiting.done():
+                waiting.set_result(None)
+        await self._settle()
 
     async def _settle(self) -> None:
         for _ in range(_TURNS):

@@ -66,7 +66,10 @@ class RecordingMarket:
                 if recorder.is_crowded:
                     await recorder.room()
                 recorder.note("market", event)
+                before = recorder.count
                 yield event
+                if recorder.count > before:
+                    recorder.note("taken")
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()

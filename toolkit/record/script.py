@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from toolkit.core.gates import Gate
@@ -25,7 +25,9 @@ class Script:
         self._entries = entries
         self._ahead: deque[Entry] = deque()
         self.now = datetime.fromtimestamp(0, UTC)
-        self.gates: dict[tuple[Gate, str | None], str] = {}
+        # Whether the bot is at the event that was played last, or waits for the next.
+        self.in_turn = False
+        self._gates: dict[tuple[Gate, str | None], str] = {}
         self.positions: tuple[Position, ...] = ()
         self.orders: tuple[Order, ...] = ()
         self.signals: deque[Signal] = deque()
@@ -33,6 +35,13 @@ class Script:
         self.on_update: Callable[[OrderUpdate], None] = lambda _update: None
         self.differences: list[str] = []
         self.done = 0
+
+    @property
+    def gates(self) -> Mapping[tuple[Gate, str | None], str]:
+        """The gates that were closed here, with their reasons."""
+        if self.in_turn:
+            self._foresee()
+        return self._gates
 
     def differs(self, text: str) -> None:
         """Note that the play and the recording disagree."""
@@ -74,7 +83,7 @@ class Script:
                 self.signals.append(entry.value)
             case "trip":
                 self.trips.append(entry.value)
-            case "note" if entry.value["kind"] == "gate":
+            case "note" if is_gate(entry):
                 self._on_gate(entry.value["data"])
 
     def apply_asides(self) -> Entry | None:
@@ -93,6 +102,24 @@ class Script:
             self.apply_asides()
             self.take()
 
+    def _foresee(self) -> None:
+        """Let the gates that the bot found at this event be as it found them.
+
+        It looks at them in its turn, and what it found was noted after that.
+        """
+        place, found, decided = 0, [], False
+        while (entry := self._at(place)) is not None:
+            if entry.what == "taken":
+                for data in found:
+                    self._on_gate(data)
+                return
+            if entry.what == "market":
+                return
+            decided |= entry.what == "submit"
+            if is_gate(entry) and not decided:
+                found.append(entry.value["data"])
+            place += 1
+
     def _at(self, place: int) -> Entry | None:
         while len(self._ahead) <= place:
             found = next(self._entries, None)
@@ -101,10 +128,15 @@ class Script:
             self._ahead.append(found)
         return self._ahead[place]
 
-    def _on_gate(self, data: dict[str, object]) -> None:
+    def _on_gate(self, data: Mapping[str, object]) -> None:
         symbol = data.get("symbol")
         key = (Gate(str(data["gate"])), None if symbol is None else str(symbol))
         if data.get("closed"):
-            self.gates[key] = str(data.get("reason", ""))
+            self._gates[key] = str(data.get("reason", ""))
         else:
-            self.gates.pop(key, None)
+            self._gates.pop(key, None)
+
+
+def is_gate(entry: Entry) -> bool:
+    """Whether an entry says that a gate closed or opened."""
+    return entry.what == "note" and entry.value["kind"] == "gate"

@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.bot.bot import Bot, utc_now
 from toolkit.bot.events import Event, Problem, Publish
 from toolkit.bot.halt import HaltOrder, HaltSwitch
-from toolkit.bot.trader import Note
+from toolkit.bot.notes import Note
 from toolkit.bot.watch import RealTime
 from toolkit.broker.port import Broker
 from toolkit.broker.simulated import SimulatedBroker
@@ -113,6 +113,7 @@ def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
         real_time=_real_time(script) if market.real_time and not anew else None,
         switch=PlayedSwitch(script),
         clock=lambda: script.now,
+        sleep=market.sleep,
     )
     if not anew:
         market.on_command = lambda name, args, who: bot.command(name, args, who=who)
