@@ -10,9 +10,10 @@ from decimal import Decimal
 from toolkit.alpaca.port import BrokerOrder, OrderNews
 from toolkit.broker.journal import Journal
 from toolkit.broker.lots import Lot, Lots
-from toolkit.broker.orders import Change, Orders, Tracked
+from toolkit.broker.orders import Change, Orders
 from toolkit.broker.port import Recovery
 from toolkit.broker.records import Booking, Intent
+from toolkit.broker.tracked import Tracked
 from toolkit.core.types import Order, OrderRequest, OrderUpdate, Reason
 
 PEAK_STEP = 1.0002  # a peak is written down when it has risen by so much

@@ -9,9 +9,9 @@ from toolkit.alpaca.port import Ticket
 from toolkit.broker.books import Books
 from toolkit.broker.desk import Desk
 from toolkit.broker.keeper import Keeper
-from toolkit.broker.orders import Tracked
 from toolkit.broker.records import Intent, Role
 from toolkit.broker.rules import check_replacement, ticket_of
+from toolkit.broker.tracked import Tracked
 from toolkit.core.types import (
     ZERO,
     Order,

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from toolkit.alpaca.port import Asset, MarketClock, Trading
 from toolkit.broker.books import Books
-from toolkit.broker.orders import Tracked
 from toolkit.broker.records import Role
+from toolkit.broker.tracked import Tracked
 from toolkit.core.types import is_crypto
 from toolkit.errors import BrokerError, NotConnected, OrderRejected, UnknownOrderState
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 from toolkit.alpaca.port import Asset, Ticket
 from toolkit.broker.grid import is_whole, price_down, sellable
 from toolkit.broker.lots import Lot
-from toolkit.broker.orders import Tracked
 from toolkit.broker.records import Intent, Role
+from toolkit.broker.tracked import Tracked
 from toolkit.core.types import OrderStatus, OrderType, Side, TimeInForce, exact
 
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from toolkit.alpaca.port import BrokerFill, BrokerPosition
 from toolkit.broker.fees import CRYPTO_FEE, settle
-from toolkit.broker.orders import Tracked
 from toolkit.broker.records import key_of
+from toolkit.broker.tracked import Tracked
 from toolkit.core.types import ZERO, Side, is_crypto
 
 SECOND_LOOK = timedelta(seconds=2)
