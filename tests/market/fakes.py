@@ -94,6 +94,7 @@ class FakeStream:
         self.subscribed: set[str] = set()
         self.reconnects = 0
         self.stopped = False
+        self.refusal: Exception | None = None
         self._queue: asyncio.Queue[MarketEvent | LinkNews | Exception | None] = asyncio.Queue()
 
     @property
@@ -107,6 +108,8 @@ class FakeStream:
             yield item
 
     async def subscribe(self, symbols: Sequence[str]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.subscribed.update(symbols)
 
     async def unsubscribe(self, symbols: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from tests.market.fakes import (
 )
 from toolkit.alpaca.port import Link
 from toolkit.core.types import Bar, MarketEvent, MarketGap, Quote
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, FeedRefused
 from toolkit.market.alpaca import AlpacaMarketData, Patience
 
 
@@ -298,6 +298,15 @@ async def test_symbols_come_and_go_while_it_runs() -> None:
         run.stream.say(bar(3), bar(3, "MSFT"))
         assert [b.symbol for b in await run.sent(2)] == ["BTC/USD", "MSFT"]
         assert run.stream.subscribed == {"MSFT"}
+
+
+async def test_symbols_for_which_the_plan_has_no_room_are_not_followed() -> None:
+    async with running() as run:
+        await run.connect()
+        run.stream.refusal = FeedRefused("the data plan allows fewer symbols")
+        with pytest.raises(FeedRefused):
+            await run.market.add_symbols(["MSFT"])
+        assert run.market.symbols == ("AAPL",)
 
 
 async def test_a_symbol_without_a_stream_is_refused() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 import toolkit as tk
 from tests.exchange.serving import Served, served
+from toolkit.runtime import LoopThread
 
 START = datetime(2026, 1, 5, 15, tzinfo=UTC)
 
@@ -89,9 +93,8 @@ def test_alpaca_without_keys_says_which() -> None:
         tk.bars("AAPL", market="alpaca")
 
 
-def test_a_backtest_runs_on_bars_of_alpaca_and_refuses_a_mixture(keys: Path) -> None:
+def test_a_backtest_refuses_a_mixture(keys: Path) -> None:
     bars = tk.bars("AAPL", start="2026-01-05T15:00", end="2026-01-05T15:30")
-    tk.backtest(bars)
     other = bars.assign(feed="sip", symbol="MSFT")
     with pytest.raises(tk.DataError, match="mixes bars of feed iex, sip"):
         tk.backtest(pd.concat([bars, other]))
@@ -106,6 +109,34 @@ def test_a_mixture_in_a_file_is_refused_or_flagged(tmp_path: Path) -> None:
     flagged = tk.bars(path, on_mixed="flag")
     assert flagged.attrs["mixed"] == {"feed": ["iex", "sip"]}
     assert flagged.attrs["feed"] == "iex+sip"
+
+
+def test_what_was_fetched_before_ctrl_c_is_kept(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.market.collect._BARS_AT_ONCE", 10)
+    span = {"start": "2026-01-05T15:00", "end": "2026-01-05T15:50"}
+
+    stopping, stop = threading.Event(), LoopThread.stop
+
+    def noted_stop(self: LoopThread) -> None:
+        stopping.set()
+        stop(self)
+
+    def press(done: int, total: int) -> None:
+        assert total == 5
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopping.wait(10.0)
+
+    monkeypatch.setattr(LoopThread, "stop", noted_stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        tk.bars("AAPL", **span, progress=press)
+    left: list[int] = []
+    bars = tk.bars("AAPL", **span, progress=lambda done, total: left.append(total))
+    assert len(bars) == 50
+    assert left[0] == 3
 
 
 def test_progress_is_reported_to_whoever_asks_for_it(keys: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Mapping,
     Sequence,
@@ -20,7 +21,7 @@ from itertools import count
 
 from toolkit.alpaca.port import Data, DataStream, Link, LinkNews
 from toolkit.core.types import Bar, MarketEvent, Quote, Trade, is_crypto
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, ToolkitError
 from toolkit.market.arrivals import Counts, Hole
 from toolkit.market.backfill import Answer, Backfill
 from toolkit.market.inbox import Inbox
@@ -192,18 +193,20 @@ class AlpacaMarketData:
         )
 
     async def add_symbols(self, symbols: Sequence[str]) -> None:
-        """Follow more symbols from now on; ask for their `history` next. Raises ConfigError."""
-        new = [s for s in symbols if s not in self._symbols]
-        started = {kind for kind in self._streams if self._of_kind(kind)}
-        self._symbols = self._checked([*self._symbols, *new])
-        for kind, stream in self._streams.items():
-            group = [s for s in new if _kind(s) == kind]
-            if group and kind in started:
-                await stream.subscribe(group)
-                if self._links[kind].is_up:
-                    self._intake.connected(group, self._now())
-            elif group and self._tasks:
-                self._start(partial(self._pump, kind, stream))
+        """Follow more symbols from now on; ask for their `history` next.
+
+        Raises ConfigError, or FeedRefused where the plan has no room; then nothing has changed.
+        """
+        before, new = self._symbols, [s for s in symbols if s not in self._symbols]
+        running = {kind for kind in self._streams if self._of_kind(kind)}
+        self._symbols = self._checked([*before, *new])
+        try:
+            for kind in self._streams:
+                if group := [s for s in new if _kind(s) == kind]:
+                    await self._follow(kind, group, running)
+        except ToolkitError:
+            self._symbols = before
+            raise
 
     async def remove_symbols(self, symbols: Sequence[str]) -> None:
         """Follow some symbols no longer; one at least must stay. Raises ConfigError."""
@@ -222,6 +225,15 @@ class AlpacaMarketData:
             await self._inbox.close()
             for stream in self._streams.values():
                 await stream.stop()
+
+    async def _follow(self, kind: str, group: Sequence[str], running: Collection[str]) -> None:
+        stream = self._streams[kind]
+        if kind in running:
+            await stream.subscribe(group)
+            if self._links[kind].is_up:
+                self._intake.connected(group, self._now())
+        elif self._tasks:
+            self._start(partial(self._pump, kind, stream))
 
     async def _pump(self, kind: str, stream: DataStream) -> None:
         await stream.subscribe(self._of_kind(kind))
