@@ -15,7 +15,7 @@ from tests.bot.scripted import ScriptedMarket
 from tests.core.markets import random_bars
 from tests.record.recorded import compared, play, record
 from toolkit.bot.bot import Bot
-from toolkit.bot.events import Health, Problem
+from toolkit.bot.events import Health
 from toolkit.bot.watch import RealTime
 from toolkit.broker.simulated import SimulatedBroker
 from toolkit.core.gates import Gate

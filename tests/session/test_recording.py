@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.exchange.serving import served
+from tests.session.test_alpaca import SYMBOLS, bot_of, of, running, trade_until, until, use
 from toolkit.bot.events import BotState, Event, Problem
-from toolkit.core.types import RoundTrip, Signal
+from toolkit.core.types import Fill, Order, RoundTrip, Signal
 from toolkit.market.recording import Recording
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
@@ -92,3 +94,26 @@ async def test_a_folder_that_cannot_be_written_is_a_problem_and_the_bot_goes_on(
 async def test_the_options_know_the_record_on_their_way_into_another_process():
     options = LaunchOptions(record="/somewhere")
     assert LaunchOptions.from_dict(options.to_dict()) == options
+
+
+async def test_a_bot_at_the_exchange_is_replayed_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder, events = str(tmp_path / "recordings"), []
+    with served(symbols=SYMBOLS) as exchange, monkeypatch.context() as patch:
+        use(exchange, patch)
+        bot = bot_of(events, record=folder)
+        async with running(bot):
+            await until(lambda: bot.state is BotState.RUNNING)
+            await trade_until(exchange, lambda: of(Fill, events))
+            await bot.command("flatten", {}, who="ada")
+            await trade_until(exchange, lambda: of(RoundTrip, events))
+    again: list[Event] = []
+    player = build_bot(LaunchOptions(recording=folder, speed="max"), publish=again.append)
+    await player.run()
+    report = player.market.report()
+    assert report.differences == ()
+    assert report.same
+    for kind in (Signal, Fill, RoundTrip, Order):
+        assert of(kind, again) == of(kind, events), kind
+    assert "APCA" not in str(Recording(folder).about)

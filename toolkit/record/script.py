@@ -24,7 +24,6 @@ class Script:
     def __init__(self, entries: Iterator[Entry]) -> None:
         self._entries = entries
         self._ahead: deque[Entry] = deque()
-        self.now = datetime.fromtimestamp(0, UTC)
         # Whether the bot is at the event that was played last, or waits for the next.
         self.in_turn = False
         self._gates: dict[tuple[Gate, str | None], str] = {}
@@ -35,6 +34,8 @@ class Script:
         self.on_update: Callable[[OrderUpdate], None] = lambda _update: None
         self.differences: list[str] = []
         self.done = 0
+        first = self.peek()
+        self.now = first.time if first is not None else datetime.fromtimestamp(0, UTC)
 
     @property
     def gates(self) -> Mapping[tuple[Gate, str | None], str]:
@@ -107,7 +108,8 @@ class Script:
 
         It looks at them in its turn, and what it found was noted after that.
         """
-        place, found, decided = 0, [], False
+        found: list[Mapping[str, object]] = []
+        place, decided = 0, False
         while (entry := self._at(place)) is not None:
             if entry.what == "taken":
                 for data in found:

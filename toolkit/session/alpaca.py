@@ -79,7 +79,7 @@ def build_alpaca_bot(
         broker.note(kind, who=who, data=facts)
 
     parts = Parts(market=market, broker=broker, publish=publish, note=note, on_stop=(release,))
-    parts = recorded(parts, options, limits=limits, real_time=True)
+    parts = recorded(parts, options, limits=limits, real_time=True, clock=clock)
     return Bot(
         market=parts.market,
         broker=parts.broker,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from toolkit.record.recording import RecordingBroker, RecordingMarket, outcomes
 from toolkit.record.script import Script
 from toolkit.session.options import LaunchOptions
 
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 Release = Callable[[], Awaitable[None]]
 
 
@@ -45,12 +46,18 @@ class Parts:
 
 
 def recorded(
-    parts: Parts, options: LaunchOptions, *, limits: RiskLimits | None, real_time: bool
+    parts: Parts,
+    options: LaunchOptions,
+    *,
+    limits: RiskLimits | None,
+    real_time: bool,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Parts:
     """Return the parts with a recorder between them, where `options.record` asks for one.
 
     A new folder below that path is written; when that fails a Problem says so. `limits` are those
-    in force, `real_time` says that orders are on their way while the next bar is looked at.
+    in force, `real_time` says that orders are on their way while the next bar is looked at,
+    `clock` is the bot's.
     """
     if options.record is None:
         return parts
@@ -62,7 +69,7 @@ def recorded(
     def report(text: str) -> None:
         parts.publish(Problem(timestamp=utc_now(), code="recording_stopped", message=text))
 
-    recorder = Recorder(writer, report=report)
+    recorder = Recorder(writer, report=report, clock=lambda: _nanoseconds(clock()))
     return Parts(
         market=RecordingMarket(parts.market, recorder),
         broker=RecordingBroker(parts.broker, recorder),
@@ -112,6 +119,11 @@ def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
         publish=publish,
         real_time=_real_time(script) if market.real_time and not anew else None,
         switch=PlayedSwitch(script),
+        losses=Losses(
+            chosen.limits or RiskLimits.none(),
+            path=None,
+            capital=chosen.capital if market.real_time else 0.0,
+        ),
         clock=lambda: script.now,
         sleep=market.sleep,
     )
@@ -155,6 +167,10 @@ class _PlayedHalt(HaltOrder):
     def text(self) -> str:
         """The reason as it was recorded."""
         return self.reason
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND * 1000
 
 
 def _real_time(script: Script) -> RealTime:
