@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from toolkit.alpaca.port import Link
 from toolkit.core.types import Bar, MarketEvent, MarketGap, Quote
 from toolkit.errors import ConfigError, DataError, FeedRefused
 from toolkit.market.alpaca import AlpacaMarketData, Patience
+from toolkit.market.store import BarStore
 
 
 class Run:
@@ -125,6 +127,19 @@ async def test_history_reaches_across_a_weekend() -> None:
     ]
     run = Run(known=[*friday, *monday], minute=0.1)
     assert await run.market.history("AAPL", limit=80) == [*friday[-50:], *monday]
+
+
+async def test_a_second_warm_up_asks_only_for_what_the_store_lacks(tmp_path: Path) -> None:
+    known, asked = [bar(n) for n in range(-30, 60)], []
+    for minute in (20.1, 40.1):
+        time = FakeTime(minute)
+        store = BarStore(tmp_path, clock=time.clock)
+        run = Run(known=known, minute=minute, store=store)
+        past = await run.market.history("AAPL", limit=30)
+        assert past == known[: int(minute) + 30][-30:]
+        asked.append([(start, end) for _, start, end in run.data.requests])
+    assert asked[1][-1] == (at(14) + timedelta(seconds=6), at(40))
+    assert len(asked[1]) == 1
 
 
 async def test_a_missing_minute_is_fetched_before_newer_bars() -> None:

@@ -24,12 +24,15 @@ from toolkit.core.types import Bar, MarketEvent, Quote, Trade, is_crypto
 from toolkit.errors import ConfigError, DataError, ToolkitError
 from toolkit.market.arrivals import Counts, Hole
 from toolkit.market.backfill import Answer, Backfill
+from toolkit.market.collect import Collector, Wish
 from toolkit.market.inbox import Inbox
 from toolkit.market.intake import Intake
 from toolkit.market.links import LinkWatch
 from toolkit.market.lookback import built, last_minutes
 from toolkit.market.port import FeedHealth
 from toolkit.market.sessions import is_open
+from toolkit.market.spans import Span
+from toolkit.market.store import BarStore
 
 log = logging.getLogger(__name__)
 INBOX_SIZE = 10_000
@@ -73,7 +76,8 @@ class AlpacaMarketData:
     """Stocks of one feed and crypto, through Alpaca's streams and its history.
 
     `streams` has the keys `stocks` and `crypto`, as far as `symbols` need them; they end with
-    `stop()`, `data` belongs to the caller. `timeframe` in seconds: whole minutes that divide an
+    `stop()`, `data` belongs to the caller. History comes by way of `store`, if there is one;
+    holes never do. `timeframe` in seconds: whole minutes that divide an
     hour. Order is strict within a symbol; others go on while one waits for a hole. `clock` is
     Alpaca's time as well as it is known. Raises ConfigError.
     """
@@ -86,6 +90,7 @@ class AlpacaMarketData:
         symbols: Sequence[str],
         timeframe: float = 60.0,
         feed: str = "iex",
+        store: BarStore | None = None,
         patience: Patience | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -109,6 +114,7 @@ class AlpacaMarketData:
             settle=self._patience.settle,
             monotonic=monotonic,
         )
+        self._collector = None if store is None else Collector(data, store, clock=clock)
         self._links = {
             kind: LinkWatch(self._feeds[kind], mute_after=self._patience.mute) for kind in streams
         }
@@ -149,7 +155,12 @@ class AlpacaMarketData:
         settled = live or self._backfill.settled(self._now())
 
         async def fetch(start: datetime, end: datetime) -> Sequence[Bar]:
-            return await self._backfill.minutes(symbol, start, end)
+            if self._collector is None:
+                return await self._backfill.minutes(symbol, start, end)
+            span, feed = Span(start, end), self._feeds[STOCKS]
+            return await self._collector.bars(
+                Wish(symbols=(symbol,), timeframe=60.0, span=span, feed=feed)
+            )
 
         minutes = await last_minutes(
             fetch, symbol, limit=limit, timeframe=self._timeframe, end=settled

@@ -12,7 +12,7 @@ from toolkit.core.types import Bar, is_crypto
 from toolkit.errors import DataError
 from toolkit.market.sessions import NEW_YORK, session_on
 from toolkit.market.spans import Span, pieces
-from toolkit.market.store import BarStore, Series, frame_of_bars
+from toolkit.market.store import COLUMNS, BarStore, Series, frame_of_bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +85,24 @@ class Collector:
             field="store",
             value=str(self._store.root),
         )
+
+    async def bars(self, wish: Wish) -> list[Bar]:
+        """Return the bars of one symbol, oldest first."""
+        frame = await self.collect(wish, report=lambda _done, _total: None)
+        (symbol,) = wish.symbols
+        series = wish.series(symbol)
+        times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").tolist()
+        columns = [frame[name].tolist() for name in COLUMNS]
+        return [
+            Bar(
+                symbol=symbol,
+                timestamp=time.replace(tzinfo=UTC),
+                feed=series.feed,
+                adjustment=series.adjustment,
+                **dict(zip(COLUMNS, values, strict=True)),
+            )
+            for time, *values in zip(times, *columns, strict=True)
+        ]
 
     def _todo(self, wish: Wish) -> list[tuple[list[str], Span]]:
         """Return the requests to be made: symbols that lack the same are asked for together."""
