@@ -251,7 +251,7 @@ async def test_a_journal_that_fails_closes_the_gate():
     def full(kind, who, data):
         raise BrokerError("the disk is full")
 
-    bot._note = full
+    bot._notes._note = full
     async with running(bot, world):
         await bot.command("set_parameters", {"values": {"ema_period": 20}}, who="ada")
         assert closed(bot) == {Gate.ERROR}

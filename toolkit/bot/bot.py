@@ -15,12 +15,14 @@ from toolkit.bot.events import BotState, Event, Health, ParametersChanged, Perfo
 from toolkit.bot.halt import HaltOrder, HaltSwitch
 from toolkit.bot.ledger import Ledger
 from toolkit.bot.losses import Losses
-from toolkit.bot.trader import Note, Trader
+from toolkit.bot.notes import Note, Notes
+from toolkit.bot.reports import Reports
+from toolkit.bot.trader import Trader
 from toolkit.bot.watch import CLOCK_SECONDS, LOOK_SECONDS, RealTime, Watch
 from toolkit.broker.port import Broker
 from toolkit.core.engine import Engine
-from toolkit.core.gates import Gate, GateReason, Gates
-from toolkit.core.limits import LimitsStatus, RiskLimits
+from toolkit.core.gates import Gate, Gates
+from toolkit.core.limits import RiskLimits
 from toolkit.core.types import Bar
 from toolkit.errors import DataError, FeedRefused, NotConnected, ToolkitError
 from toolkit.market.port import MarketData
@@ -69,13 +71,13 @@ class Bot:
         self.clock = clock
         self.switch = switch or HaltSwitch(None)
         self.losses = losses or Losses(engine.limits or RiskLimits.none(), path=None)
-        self._note, self._on_start, self._on_stop = note, on_start, on_stop
+        self._notes = Notes(note, on_failure=self._journal_failed)
+        self._on_start, self._on_stop = on_start, on_stop
         self._sink, self._sleep, self._monotonic = publish, sleep, monotonic
         self._warm_up_bars = warm_up_bars
         self._turn = asyncio.Lock()
         self._reachable = asyncio.Event()
         self._phase, self._phase_reason = BotState.STARTING, ""
-        self._told: tuple[GateReason, ...] = ()
         self._obeyed: tuple[HaltOrder, float] | None = None
         self._metrics_at = self._health_at = monotonic()
         self._metrics_bars = 0
@@ -101,6 +103,16 @@ class Bot:
             note=self.note,
             clock=clock,
             at_once=real_time is not None,
+        )
+        self._reports = Reports(
+            market=market,
+            broker=broker,
+            engine=engine,
+            ledger=self.ledger,
+            gates=self.gates,
+            watch=self.watch,
+            losses=self.losses,
+            clock=clock,
         )
         self._commands = Commands(self)
 
@@ -142,6 +154,7 @@ class Bot:
     async def stop(self) -> None:
         """End `run()` at once and release market and broker."""
         self._enter(BotState.STOPPED, "stopped")
+        self._notes.close()
         await self.market.stop()
         await self.trader.stop()
         await self.broker.stop()
@@ -160,60 +173,22 @@ class Bot:
 
     def snapshot(self) -> list[Event]:
         """What a newcomer needs: the last of everything, oldest kind first."""
-        last = [self.engine.memory(s)[-1:] for s in self.symbols]
-        return [
-            self.health(),
-            self.parameters_event(who="snapshot", old={}, new={}),
-            *(evaluation for evaluations in last for evaluation in evaluations),
-            *self.ledger.latest(),
-            *self.broker.positions(),
-            *self.broker.open_orders(),
-            self.performance(),
-        ]
+        return [self.health(), *self._reports.latest(), self.performance()]
 
     def health(self) -> Health:
         """State of the bot, its gates, its feed and its limits."""
-        return Health(
-            timestamp=self.clock(),
-            state=self.state,
-            reason=self._phase_reason or self.gates.reason(),
-            market=self.market.name,
-            broker=self.broker.name,
-            symbols=tuple(self.symbols),
-            market_time=self.ledger.market_time,
-            bars=self.ledger.bars,
-            gates=self.gates.closed,
-            feed=self.watch.feed,
-            limits=self._limits_status(),
-        )
-
-    def _limits_status(self) -> LimitsStatus | None:
-        if self.engine.limits is None:
-            return None
-        return LimitsStatus(
-            limits=self.engine.limits,
-            exposure=self.engine.exposure(),
-            daily_loss=self.losses.daily_loss,
-            drawdown_percent=self.losses.drawdown_percent,
-        )
+        return self._reports.health(self.state, self._phase_reason)
 
     def performance(self) -> Performance:
         """Running totals, with the speed since the last call for publishing."""
         elapsed = self._monotonic() - self._metrics_at
-        speed = (self.ledger.bars - self._metrics_bars) / elapsed if elapsed > 0 else 0.0
-        return self.ledger.performance(timestamp=self.clock(), bars_per_second=speed)
+        return self._reports.performance(since=self._metrics_bars, seconds=elapsed)
 
     def parameters_event(
         self, *, who: str, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> ParametersChanged:
         """Describe a change together with all values now in force."""
-        return ParametersChanged(
-            timestamp=self.clock(),
-            who=who,
-            old=old,
-            new=new,
-            parameters=self.engine.parameters.to_dict(),
-        )
+        return self._reports.parameters(who=who, old=old, new=new)
 
     def publish(self, event: Event) -> None:
         """Remember an event and hand it on."""
@@ -223,26 +198,12 @@ class Bot:
         self._sink(event)
 
     def note(self, kind: str, who: str, data: Mapping[str, Any]) -> None:
-        """Write something down, where there is a journal; a journal that fails closes the gate."""
-        if self._note is None or self._phase is BotState.STOPPED:
-            return
-        try:
-            self._note(kind, who, data)
-        except Exception as error:
-            log.exception("the journal failed")
-            if self.gates.close(Gate.ERROR, f"the journal failed: {error}", now=self.clock()):
-                self.trader.problem("journal", f"the journal failed: {error}")
+        """Write something down, where there is a journal; one that fails closes the gate."""
+        self._notes.write(kind, who, data)
 
     def settle(self) -> None:
         """Publish the gates and note what has changed of them."""
-        before, self._told = set(self._told), self.gates.closed
-        for gate in self._told:
-            if gate not in before:
-                self.note("gate", "bot", _gate_data(gate, closed=True))
-        still = {(gate.gate, gate.symbol) for gate in self._told}
-        for gate in before:
-            if (gate.gate, gate.symbol) not in still:
-                self.note("gate", "bot", _gate_data(gate, closed=False))
+        self._notes.gates(self.gates.closed)
         self.publish(self.health())
 
     def look(self) -> None:
@@ -261,6 +222,11 @@ class Bot:
             "refused": [name for name, taken in sent.items() if not taken],
             "cancelled": cancelled,
         }
+
+    def _journal_failed(self, reason: str) -> None:
+        self.gates.close(Gate.ERROR, reason, now=self.clock())
+        self.trader.problem("journal", reason)
+        self.publish(self.health())
 
     def _enter(self, phase: BotState, reason: str = "") -> None:
         self._phase, self._phase_reason = phase, reason
@@ -372,7 +338,3 @@ class Bot:
         self.publish(self.performance())
         self.publish(self.health())
         self._metrics_at, self._metrics_bars = self._monotonic(), self.ledger.bars
-
-
-def _gate_data(gate: GateReason, *, closed: bool) -> dict[str, Any]:
-    return {"gate": gate.gate.value, "closed": closed, "symbol": gate.symbol, "reason": gate.reason}

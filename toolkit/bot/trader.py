@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from toolkit.bot.events import BarCorrection, Problem, Publish
 from toolkit.bot.ledger import Ledger
 from toolkit.bot.losses import Losses
+from toolkit.bot.notes import Note
 from toolkit.bot.watch import Watch
 from toolkit.broker.port import Broker, Recovery
 from toolkit.core.engine import Decision, Engine
@@ -34,7 +34,6 @@ from toolkit.errors import BrokerError, DataError, UnknownOrderState
 
 log = logging.getLogger(__name__)
 
-Note = Callable[[str, str, Mapping[str, Any]], None]
 STOP_SECONDS = 5.0
 _UNDECIDED = (OrderStatus.PENDING, OrderStatus.UNKNOWN)
 

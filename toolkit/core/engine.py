@@ -16,6 +16,7 @@ from toolkit.core import limits as limiting
 from toolkit.core import risk
 from toolkit.core.checks import check_bar
 from toolkit.core.limits import OrderRate, Refusal, RiskLimits
+from toolkit.core.order_ids import OrderIds
 from toolkit.core.parameters import Parameters
 from toolkit.core.portfolio import Portfolio
 from toolkit.core.strategy import Strategy
@@ -78,13 +79,12 @@ class Engine:
         name: str = "stochrsi",
         limits: RiskLimits | None = None,
     ) -> None:
-        self._name = name
+        self._ids = OrderIds(name)
         self._symbols = tuple(symbols)
         self.limits = limits
         self._rate = OrderRate()
         self._parameters = parameters
         self._states = {s: _SymbolState(Strategy(parameters)) for s in symbols}
-        self._used_ids: deque[str] = deque(maxlen=MEMORY)
         self.portfolio = Portfolio(capital)
 
     @property
@@ -191,7 +191,7 @@ class Engine:
     def _buy(self, bar: Bar, quantity: Decimal, plan: ExitPlan) -> OrderRequest:
         self._rate.add(bar.timestamp)
         return OrderRequest(
-            client_order_id=self._order_id(bar.symbol, bar.timestamp, Side.BUY),
+            client_order_id=self._ids.make(bar.symbol, bar.timestamp, Side.BUY),
             symbol=bar.symbol,
             side=Side.BUY,
             quantity=quantity,
@@ -202,7 +202,7 @@ class Engine:
 
     def _sell(self, symbol: str, reason: Reason, timestamp: datetime) -> OrderRequest:
         request = OrderRequest(
-            client_order_id=self._order_id(symbol, timestamp, Side.SELL),
+            client_order_id=self._ids.make(symbol, timestamp, Side.SELL),
             symbol=symbol,
             side=Side.SELL,
             quantity=self.portfolio.quantity(symbol),
@@ -289,24 +289,13 @@ class Engine:
 
     def remember(self, client_order_id: str) -> None:
         """Use this id no more: an earlier run of the bot has."""
-        self._used_ids.append(client_order_id)
+        self._ids.remember(client_order_id)
 
     def adopt(self, request: OrderRequest) -> None:
         """Wait for an order that an earlier run of the bot has sent."""
         if request.symbol not in self._states:
             self._states[request.symbol] = _SymbolState(Strategy(self._parameters))
         self._states[request.symbol].pending = request
-
-    def _order_id(self, symbol: str, timestamp: datetime, side: Side) -> str:
-        # The same decision has the same id, also after a restart: strategy, symbol, bar, side,
-        # attempt. Alpaca takes 48 characters.
-        moment = f"{timestamp:%Y%m%dT%H%M%S}"
-        stem = f"{self._name}-{symbol.replace('/', '')}-{moment}-{side.value[0]}"
-        attempt = 1
-        while f"{stem}{attempt}" in self._used_ids:
-            attempt += 1
-        self._used_ids.append(f"{stem}{attempt}")
-        return f"{stem}{attempt}"
 
 
 def _follow(state: _SymbolState, order: Order) -> None:
