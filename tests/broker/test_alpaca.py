@@ -155,6 +155,22 @@ async def test_a_day_net_that_expired_is_placed_again(room: Room):
     assert net.ticket.client_order_id == "s-AAPL-1-n2"
 
 
+async def test_a_net_that_is_refused_at_night_is_tried_at_the_open(room: Room):
+    await bought(room, quantity="2.5")
+    await room.market.advance(5)
+    room.market.is_open = False
+    await room.market.advance(61)
+    room.market.fault = lambda operation: "no" if operation == "submit sell" else ""
+    room.market.expire()
+    before = len(list(room.broker.journal.notes("not_taken")))
+    await room.market.advance(200)
+    assert len(list(room.broker.journal.notes("not_taken"))) - before <= 2
+    room.market.fault = lambda _: ""
+    room.market.is_open = True
+    await room.market.advance(62)
+    assert room.market.net("AAPL") is not None
+
+
 async def test_a_net_that_ends_at_once_is_not_renewed_at_once(room: Room):
     await bought(room)
     for _ in range(5):

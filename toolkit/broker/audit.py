@@ -23,7 +23,6 @@ from toolkit.core.types import ZERO, ExitPlan
 from toolkit.errors import BrokerError
 
 OVERLAP = timedelta(minutes=15)  # activities may be booked late
-FIRST_OVERLAP = timedelta(days=1)
 
 
 class Audit:
@@ -37,6 +36,7 @@ class Audit:
         self._began: datetime | None = None
         self._first_run = False
         self._agreed_at: datetime | None = None
+        self._away_since: datetime | None = None
         self._strangers: set[str] = set()
 
     async def run(self) -> None:
@@ -83,9 +83,11 @@ class Audit:
         if self._agreed_at is not None:
             return max(self._agreed_at - OVERLAP, self._began - OVERLAP)
         # What happened while we were away: since the last thing that the journal knows.
-        last = max((b.fill.timestamp for b in self._books.journal.bookings()), default=self._began)
-        pending = [t.submitted_at or t.intent.made_at for t in self._books.orders.open()]
-        return min([last, at, *pending, self._began]) - OVERLAP
+        if self._away_since is None:
+            last = max((b.fill.timestamp for b in self._books.journal.bookings()), default=at)
+            pending = [t.submitted_at or t.intent.made_at for t in self._books.orders.open()]
+            self._away_since = min([last, at, *pending]) - OVERLAP
+        return self._away_since
 
     async def _orders(self, fills: Sequence[BrokerFill], since: datetime) -> None:
         books, desk = self._books, self._desk

@@ -30,6 +30,7 @@ class Desk:
         self._assets: dict[str, Asset] = {}
         self._clock: MarketClock | None = None
         self._clock_at: datetime | None = None
+        self._doubted = False
         self._next_look: dict[str, datetime] = {}
 
     async def asset(self, symbol: str) -> Asset:
@@ -48,9 +49,10 @@ class Desk:
     async def refresh_clock(self) -> None:
         """Ask for the market's hours where they may have changed; raises BrokerError."""
         now = self.books.now()
-        if self._clock is None or self._clock_at is None or now - self._clock_at >= CLOCK_AGE:
+        known = self._clock_at is not None and now - self._clock_at < CLOCK_AGE
+        if self._doubted or not known:
             self._clock = await self.trading.clock()
-            self._clock_at = now
+            self._clock_at, self._doubted = now, False
 
     def market_open(self, symbol: str) -> bool:
         """Whether the symbol trades now, by the broker's clock; open where that is not known."""
@@ -60,9 +62,9 @@ class Desk:
         at = clock.timestamp + (self.books.now() - self._clock_at)
         return at < clock.next_close if clock.is_open else at >= clock.next_open
 
-    def forget_clock(self) -> None:
-        """Ask for the hours again before they are used."""
-        self._clock_at = None
+    def doubt_clock(self) -> None:
+        """Ask for the hours again: an order was refused, perhaps because of them."""
+        self._doubted = True
 
     async def send(self, order: Tracked) -> None:
         """Send an order that is on disk, once; raises OrderRejected or NotConnected.

@@ -155,11 +155,18 @@ class Keeper:
                 return
             what = "the net" if step.intent.role is Role.NET else "the exit"
             message = f"{what} was not taken: {error.message}"
-            failed(lot, message, role=step.intent.role, now=books.now(), care=self._care)
+            failed(
+                lot,
+                message,
+                role=step.intent.role,
+                now=books.now(),
+                care=self._care,
+                market_open=self._desk.market_open(symbol),
+            )
             data = {"symbol": symbol, "order": order.client_id, "error": error.message}
             books.journal.note("not_taken", who="broker", data=data)
             if isinstance(error, OrderRejected):
-                self._desk.forget_clock()
+                self._desk.doubt_clock()
         else:
             if (lot := books.lots.get(symbol)) is not None:
                 sent(lot, role=step.intent.role, now=books.now(), care=self._care)

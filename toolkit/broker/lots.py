@@ -49,6 +49,7 @@ class Lot:
     net_not_before: datetime | None = None
     exit_not_before: datetime | None = None
     trouble: str = ""
+    refused_closed: bool = False
     bare_since: datetime | None = None
 
     @property

@@ -39,6 +39,7 @@ class Care:
     look_after: float = 1.0
     cancel_again: float = 10.0
     longest_wait: float = 30.0
+    closed_wait: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,9 @@ def _keep_net(
         return None
     intent = _net(lot, amount, facts, care, number=number)
     if not nets:
-        return None if _too_early(lot.net_not_before, facts) or not intent else Send(intent)
+        opened = lot.refused_closed and facts.market_open
+        early = _too_early(lot.net_not_before, facts) and not opened
+        return Send(intent) if intent and not early else None
     latest = nets[-1]
     if len(nets) > 1:
         replacing = latest.intent.replaces == nets[0].id
@@ -280,14 +283,19 @@ def _too_early(not_before: datetime | None, facts: Facts) -> bool:
     return not_before is not None and facts.now < not_before
 
 
-def failed(lot: Lot, message: str, *, role: Role, now: datetime, care: Care) -> None:
+def failed(
+    lot: Lot, message: str, *, role: Role, now: datetime, care: Care, market_open: bool
+) -> None:
     """Remember that a net or an exit was not taken; the next try waits longer every time.
 
-    While an exit waits, the net is put back.
+    While an exit waits, the net is put back. A net refused while nothing trades is tried at the
+    open, and before it now and then.
     """
     lot.failures += 1
-    lot.trouble = message
+    lot.trouble, lot.refused_closed = message, not market_open
     wait = min(0.5 * 2.0 ** min(lot.failures - 1, 10), care.longest_wait)
+    if not market_open:
+        wait = care.closed_wait
     if role is Role.NET:
         lot.net_not_before = now + timedelta(seconds=wait)
     else:
@@ -299,4 +307,4 @@ def sent(lot: Lot, *, role: Role, now: datetime, care: Care) -> None:
     if role is Role.NET:
         lot.net_not_before = now + timedelta(seconds=care.net_pause)
     if role is Role.EXIT or lot.exit_not_before is None:
-        lot.failures, lot.trouble = 0, ""
+        lot.failures, lot.trouble, lot.refused_closed = 0, "", False
