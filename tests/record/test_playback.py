@@ -67,7 +67,7 @@ async def test_a_session_with_commands_plays_back_event_by_event(tmp_path: Path,
     assert again.bot.engine.portfolio.holdings == run.bot.engine.portfolio.holdings
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_a_simulated_market_of_ticks_plays_back_bit_for_bit(tmp_path: Path, seed: int):
     market = SimulatedMarket(["AAPL", "BTC/USD"], seed=seed, pace=MAX, timeframe=60.0)
 
@@ -76,7 +76,7 @@ async def test_a_simulated_market_of_ticks_plays_back_bit_for_bit(tmp_path: Path
 
         def publish(event):
             sink(event)
-            if bot.ledger.bars >= 400:
+            if bot.ledger.bars >= 150:
                 wait._market._pacer.stop()
 
         bot._sink = publish

@@ -11,6 +11,7 @@ from typing import Any
 from toolkit.bot.bot import Bot, utc_now
 from toolkit.bot.events import Event, Problem, Publish
 from toolkit.bot.halt import HaltOrder, HaltSwitch
+from toolkit.bot.losses import Losses
 from toolkit.bot.notes import Note
 from toolkit.bot.watch import RealTime
 from toolkit.broker.port import Broker
