@@ -102,7 +102,9 @@ def _feed(desk: DeskData, health: Mapping[str, Any]) -> str:
     if not feed.get("ok", True):
         return f'{name} · <span class="bad-word">mute or refused</span>'
     age = feed_age(desk)
-    return name if age is None else f"{name} · heard {age:.0f} s ago"
+    if age is None:
+        return name
+    return f'{name} · <span title="since its last message">{age:.0f} s ago</span>'
 
 
 def feed_age(desk: DeskData) -> float | None:
