@@ -13,6 +13,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_symbols
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
+from toolkit.market.recording import is_recording
 from toolkit.session.options import Market, checked_market
 
 if TYPE_CHECKING:
@@ -158,8 +159,10 @@ def _check_span(start: datetime | None, end: datetime | None, count: int | None)
 def _path(symbols: object) -> Path | None:
     if isinstance(symbols, Path):
         return symbols
-    is_file = isinstance(symbols, str) and re.search(r"\.(parquet|csv|feather)$", symbols, re.I)
-    return Path(str(symbols)) if is_file else None
+    if not isinstance(symbols, str):
+        return None
+    is_file = re.search(r"\.(parquet|csv|feather)$", symbols, re.I) or is_recording(Path(symbols))
+    return Path(symbols) if is_file else None
 
 
 def _seconds(timeframe: str) -> float:
