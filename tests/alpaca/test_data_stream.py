@@ -163,6 +163,7 @@ async def test_a_subscription_made_during_the_handshake_is_not_forgotten(shared)
         await reader.ups()
         (client,) = shared.server.market.streams
         assert client.subscribed["bars"] == {"AAPL", "MSFT"}
+    assert reader.links == [Link.UP]
 
 
 async def test_nothing_is_connected_and_no_core_is_burnt_before_the_first_subscription(exchange):

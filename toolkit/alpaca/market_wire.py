@@ -71,6 +71,7 @@ class MarketWire:
         self._sdk: Any = None
         self.up = False
         self._answer: asyncio.Future[None] | None = None
+        self._asked: set[str] = set()
         self._awaited = 0
         self._early: list[Tick] = []
         self._something = asyncio.Event()
@@ -88,10 +89,9 @@ class MarketWire:
             await sdk._auth()
         except (*_UNREADABLE, IndexError) as error:
             raise _login_error(str(error)) from None
-        asked: set[str] | None = None
-        while asked != self.wanted:  # it may change while we wait
-            gone, asked = (asked or set()) - self.wanted, set(self.wanted)
-            await self._send_change(gone)
+        self._asked = set()
+        while self._asked != self.wanted:  # it may change while we wait
+            await self._send_change(self._asked - self.wanted)
             self._answer = asyncio.get_running_loop().create_future()
             while not self._answer.done():
                 self._early += await self._receive()
@@ -154,7 +154,7 @@ class MarketWire:
 
     async def _send_change(self, gone: set[str]) -> None:
         sdk, wanted = self._sdk, sorted(self.wanted)
-        self._awaited = bool(gone) + bool(wanted)
+        self._asked, self._awaited = set(wanted), bool(gone) + bool(wanted)
         if gone:
             lists = {channel.value: sorted(gone) for channel in self._channels}
             await sdk._ws.send(msgpack.packb({"action": "unsubscribe", **lists}))
@@ -206,7 +206,7 @@ class MarketWire:
     def _confirm(self, answer: asyncio.Future[None], message: Mapping[str, Any]) -> None:
         """Compare what is asked for with what we get: Alpaca always tells the whole list."""
         got = [set(message.get(channel.value) or ()) for channel in self._channels]
-        missing = sorted(self.wanted - set.union(set(), *got))
+        missing = sorted(self._asked - set.union(set(), *got))
         if not missing:
             answer.set_result(None)
             return
