@@ -93,7 +93,7 @@ class FakeStream:
     def __init__(self) -> None:
         self.subscribed: set[str] = set()
         self.reconnects = 0
-        self.stopped = False
+        self.stopped = self.read = False
         self.refusal: Exception | None = None
         self._queue: asyncio.Queue[MarketEvent | LinkNews | Exception | None] = asyncio.Queue()
 
@@ -102,6 +102,8 @@ class FakeStream:
         return None
 
     async def news(self) -> AsyncIterator[MarketEvent | LinkNews]:
+        assert not self.read, "a stream is read once"
+        self.read = True
         while (item := await self._queue.get()) is not None:
             if isinstance(item, Exception):
                 raise item

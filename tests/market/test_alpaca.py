@@ -315,6 +315,16 @@ async def test_symbols_come_and_go_while_it_runs() -> None:
         assert run.stream.subscribed == {"MSFT"}
 
 
+async def test_a_kind_that_was_left_can_be_followed_again() -> None:
+    async with running(symbols=["AAPL", "BTC/USD"]) as run:
+        run.streams["crypto"].up()
+        await run.connect()
+        await run.market.remove_symbols(["BTC/USD"])
+        await run.market.add_symbols(["BTC/USD"])
+        run.streams["crypto"].say(bar(0, "BTC/USD"))
+        assert await run.sent(1) == [bar(0, "BTC/USD")]
+
+
 async def test_symbols_for_which_the_plan_has_no_room_are_not_followed() -> None:
     async with running() as run:
         await run.connect()

@@ -9,7 +9,6 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Collection,
     Iterable,
     Mapping,
     Sequence,
@@ -20,24 +19,22 @@ from functools import partial
 from itertools import count
 
 from toolkit.alpaca.port import Data, DataStream, Link, LinkNews
-from toolkit.core.types import Bar, MarketEvent, Quote, Trade, is_crypto
-from toolkit.errors import ConfigError, DataError, ToolkitError
+from toolkit.core.types import Bar, MarketEvent, Quote, Trade
+from toolkit.errors import DataError, ToolkitError
 from toolkit.market.arrivals import Counts, Hole
 from toolkit.market.backfill import Answer, Backfill
 from toolkit.market.collect import Collector, Wish
 from toolkit.market.inbox import Inbox
 from toolkit.market.intake import Intake
-from toolkit.market.links import LinkWatch
 from toolkit.market.lookback import built, last_minutes
 from toolkit.market.port import FeedHealth
-from toolkit.market.sessions import is_open
 from toolkit.market.spans import Span
 from toolkit.market.store import BarStore
+from toolkit.market.streams import CRYPTO, News, Streams, kind_of
 
 log = logging.getLogger(__name__)
 INBOX_SIZE = 10_000
 ITEMS_BETWEEN_YIELDS = 64  # the inbox itself lets nobody else run while it is full
-STOCKS, CRYPTO = "stocks", "crypto"
 
 
 def utc_now() -> datetime:
@@ -59,12 +56,6 @@ class Patience:
     hole: float = 15.0
     settle: float = 2.0
     tick: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    kind: str
-    item: MarketEvent | LinkNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +88,15 @@ class AlpacaMarketData:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._patience = patience or Patience()
-        self._streams = dict(streams)
-        self._symbols = self._checked(symbols)
-        self._timeframe = timeframe
-        self._feeds = {STOCKS: feed, CRYPTO: CRYPTO}
+        self._streams = Streams(
+            streams,
+            feed=feed,
+            mute_after=self._patience.mute,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self._symbols = self._streams.checked(symbols)
+        self._timeframe, self._feed = timeframe, feed
         self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
         self._intake = Intake(
             timeframe=timeframe,
@@ -115,17 +111,14 @@ class AlpacaMarketData:
             monotonic=monotonic,
         )
         self._collector = None if store is None else Collector(data, store, clock=clock)
-        self._links = {
-            kind: LinkWatch(self._feeds[kind], mute_after=self._patience.mute) for kind in streams
-        }
-        self._inbox: Inbox[_Tick | _News | Answer] = Inbox(INBOX_SIZE)
+        self._inbox: Inbox[_Tick | News | Answer] = Inbox(INBOX_SIZE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetching: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """Where the data comes from, shown to the user: `alpaca:iex`, `alpaca:crypto+iex`."""
-        return "alpaca:" + "+".join(sorted({self._feeds[_kind(s)] for s in self._symbols}))
+        return "alpaca:" + "+".join(sorted({self._streams.feed(s) for s in self._symbols}))
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -157,9 +150,9 @@ class AlpacaMarketData:
         async def fetch(start: datetime, end: datetime) -> Sequence[Bar]:
             if self._collector is None:
                 return await self._backfill.minutes(symbol, start, end)
-            span, feed = Span(start, end), self._feeds[STOCKS]
+            span = Span(start, end)
             return await self._collector.bars(
-                Wish(symbols=(symbol,), timeframe=60.0, span=span, feed=feed)
+                Wish(symbols=(symbol,), timeframe=60.0, span=span, feed=self._feed)
             )
 
         minutes = await last_minutes(
@@ -175,9 +168,8 @@ class AlpacaMarketData:
         if self._inbox.is_closed():
             return
         try:
-            for kind, stream in self._streams.items():
-                if self._of_kind(kind):
-                    self._start(partial(self._pump, kind, stream))
+            for kind, group in self._streams.by_kind(self._symbols).items():
+                self._start(partial(self._streams.read, kind, group, self._inbox.put))
             self._start(self._tick)
             for taken in count(1):
                 item = await self._inbox.get()
@@ -189,19 +181,14 @@ class AlpacaMarketData:
                     yield event
                     if self._inbox.is_closed():
                         return
-                if not (isinstance(item, _News) and isinstance(item.item, (Quote, Trade))):
+                if not (isinstance(item, News) and isinstance(item.item, (Quote, Trade))):
                     self._fetch_holes()
         finally:
             await self._end_tasks()
 
     def health(self) -> FeedHealth:
         """Return whether the data can be acted on now."""
-        links = [link.health() for kind, link in self._links.items() if self._of_kind(kind)]
-        heard = [health.last_message for health in links if health.last_message is not None]
-        reasons = [health.reason for health in links if not health.ok]
-        return FeedHealth(
-            ok=not reasons, reason="; ".join(reasons), last_message=max(heard, default=None)
-        )
+        return self._streams.health(self._symbols)
 
     async def add_symbols(self, symbols: Sequence[str]) -> None:
         """Follow more symbols from now on; ask for their `history` next.
@@ -209,12 +196,10 @@ class AlpacaMarketData:
         Raises ConfigError, or FeedRefused where the plan has no room; then nothing has changed.
         """
         before, new = self._symbols, [s for s in symbols if s not in self._symbols]
-        running = {kind for kind in self._streams if self._of_kind(kind)}
-        self._symbols = self._checked([*before, *new])
+        self._symbols = self._streams.checked([*before, *new])
         try:
-            for kind in self._streams:
-                if group := [s for s in new if _kind(s) == kind]:
-                    await self._follow(kind, group, running)
+            for kind, group in self._streams.by_kind(new).items():
+                await self._follow(kind, group)
         except ToolkitError:
             self._symbols = before
             raise
@@ -222,11 +207,8 @@ class AlpacaMarketData:
     async def remove_symbols(self, symbols: Sequence[str]) -> None:
         """Follow some symbols no longer; one at least must stay. Raises ConfigError."""
         gone = [s for s in self._symbols if s in symbols]
-        self._symbols = self._checked([s for s in self._symbols if s not in gone])
-        for kind, stream in self._streams.items():
-            group = [s for s in gone if _kind(s) == kind]
-            if group:
-                await stream.unsubscribe(group)
+        self._symbols = self._streams.checked([s for s in self._symbols if s not in gone])
+        await self._streams.unsubscribe(gone)
         for symbol in gone:
             self._intake.forget(symbol)
 
@@ -234,35 +216,22 @@ class AlpacaMarketData:
         """End `events()` and the streams at once. Calling it twice is harmless."""
         if not self._inbox.is_closed():
             await self._inbox.close()
-            for stream in self._streams.values():
-                await stream.stop()
+            await self._streams.stop()
 
-    async def _follow(self, kind: str, group: Sequence[str], running: Collection[str]) -> None:
-        stream = self._streams[kind]
-        if kind in running:
-            await stream.subscribe(group)
-            if self._links[kind].is_up:
-                self._intake.connected(group, self._now())
+    async def _follow(self, kind: str, group: Sequence[str]) -> None:
+        if self._streams.is_read(kind):
+            await self._streams.subscribe(kind, group)
+            self._intake.connected([s for s in group if self._streams.is_up(s)], self._now())
         elif self._tasks:
-            self._start(partial(self._pump, kind, stream))
-
-    async def _pump(self, kind: str, stream: DataStream) -> None:
-        await stream.subscribe(self._of_kind(kind))
-        async for item in stream.news():
-            if not isinstance(item, LinkNews):
-                self._links[kind].on_message(now=self._monotonic(), wall=self._clock())
-            await self._inbox.put(_News(kind, item))
+            self._start(partial(self._streams.read, kind, group, self._inbox.put))
 
     async def _tick(self) -> None:
         while True:
             await self._sleep(self._patience.tick)
             await self._inbox.put(_Tick())
-            for kind, stream in self._streams.items():
-                opened = any(is_open(s, self._clock()) for s in self._of_kind(kind))
-                if self._links[kind].check(now=self._monotonic(), market_open=opened):
-                    await stream.reconnect()
+            await self._streams.watch(self._symbols)
 
-    def _take(self, item: _Tick | _News | Answer) -> Iterable[MarketEvent]:
+    def _take(self, item: _Tick | News | Answer) -> Iterable[MarketEvent]:
         if isinstance(item, _Tick):
             return self._on_tick()
         if isinstance(item, Answer):
@@ -273,15 +242,15 @@ class AlpacaMarketData:
         return self._intake.on_event(item.item) if item.item.symbol in self._symbols else []
 
     def _on_link(self, kind: str, news: LinkNews) -> None:
-        self._links[kind].on_news(news)
+        self._streams.note(kind, news)
         if news.link is Link.UP:
-            self._intake.connected(self._of_kind(kind), self._now())
+            self._intake.connected([s for s in self._symbols if kind_of(s) == kind], self._now())
 
     def _on_tick(self) -> Iterable[MarketEvent]:
         holes = self._intake.holes(now=self._monotonic())
         for symbol in self._backfill.expired(holes, self._now()):
             yield from self._intake.give_up(symbol)
-        up = [s for s in self._symbols if self._links[_kind(s)].is_up]
+        up = [s for s in self._symbols if self._streams.is_up(s)]
         yield from self._intake.closed_by_time(up)
 
     def _fetch_holes(self) -> None:
@@ -302,21 +271,6 @@ class AlpacaMarketData:
         shown, now = self._intake.market_time, self._clock()
         return now if shown is None else max(now, shown)
 
-    def _of_kind(self, kind: str) -> list[str]:
-        return [s for s in self._symbols if _kind(s) == kind]
-
-    def _checked(self, symbols: Sequence[str]) -> tuple[str, ...]:
-        homeless = sorted({_kind(s) for s in symbols} - set(self._streams))
-        if not symbols or homeless:
-            what = f"there is no stream for {homeless[0]}" if homeless else "there are no symbols"
-            raise ConfigError(
-                f"{what}; allowed: at least one symbol, of {', '.join(self._streams)}",
-                field="symbols",
-                value=", ".join(symbols),
-                allowed=list(self._streams),
-            )
-        return tuple(sorted(set(symbols)))
-
     def _start(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
@@ -335,10 +289,6 @@ class AlpacaMarketData:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _kind(symbol: str) -> str:
-    return CRYPTO if is_crypto(symbol) else STOCKS
 
 
 def _unknown(symbol: str, known: Sequence[str]) -> DataError:
