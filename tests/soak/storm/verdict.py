@@ -16,9 +16,9 @@ from toolkit.exchange.faults import Kind
 from toolkit.exchange.values import stamp
 
 JOURNAL = "journal.sqlite"
-# Seconds that docs/guarantees.md allows a position without its net, by what is the matter.
+# Seconds that docs/guarantees.md allows a position without its net while the bot runs.
 BARE_IN_ORDER = 20.0
-BARE_AFTER_TROUBLE = 90.0
+BARE_IN_TROUBLE = 90.0
 
 
 def judge(storm: Outcome, calm_day: calm.CalmDay | None) -> Findings:
@@ -85,7 +85,8 @@ def _cover(storm: Outcome, found: Findings) -> None:
     troubles = Troubles.of(storm)
     for bare in _bare(storm):
         trouble = overlap(bare.start, bare.end, troubles.spans(bare.symbol))
-        allowed = BARE_IN_ORDER + (trouble + BARE_AFTER_TROUBLE if trouble else 0.0)
+        allowed = BARE_IN_TROUBLE if trouble else BARE_IN_ORDER
+        allowed += overlap(bare.start, bare.end, storm.lives.down)
         words = f"{bare.quantity} {bare.symbol} from {stamp(bare.start)} for "
         words += f"{bare.open_seconds:.1f} s, allowed {allowed:.1f} s"
         found.check("cover", bare.open_seconds <= allowed, words)
