@@ -59,7 +59,7 @@ class Orders:
                 tracked.given_up = last.status is OrderStatus.REJECTED and not last.id
             self._name(tracked, last.id)
         if not tracked.id and tracked.end is None:
-            tracked.lost_at = at
+            tracked.lost_at = min(intent.made_at, at)
         tracked.reported = (tracked.status, tracked.known)
         self._sort(tracked)
 

@@ -34,7 +34,7 @@ class Care:
     limit_below: float = 0.02
     net_step: float = 0.001
     net_patience: float = 5.0
-    entry_patience: float = 10.0
+    entry_patience: float = 5.0
     net_pause: float = 2.0
     look_after: float = 1.0
     cancel_again: float = 10.0
