@@ -18,7 +18,17 @@ from tests.exchange.serving import Served
 from toolkit.alpaca.order_stream import AlpacaOrderStream
 from toolkit.alpaca.trading import AlpacaTrading
 from toolkit.broker.alpaca import AlpacaBroker
-from toolkit.core.types import ExitPlan, Fill, Order, OrderUpdate, Reason, Side, Trade
+from toolkit.core.types import (
+    ExitPlan,
+    Fill,
+    Order,
+    OrderClass,
+    OrderType,
+    OrderUpdate,
+    Reason,
+    Side,
+    Trade,
+)
 from toolkit.errors import BrokerError, OrderRejected
 from toolkit.exchange.faults import Kind
 from toolkit.exchange.values import moment_of
@@ -154,6 +164,56 @@ async def test_after_a_fault_the_books_agree_and_nothing_is_sent_twice(
         await seat.agreed()
         entries = [o for o in exchange.state()["orders"] if o["side"] == Side.BUY.value]
         assert len(entries) <= 1
+
+
+async def test_brackets_are_alpacas_business_and_flatten_ends_them(
+    exchange: Served, tmp_path: Path
+):
+    async with seated(exchange, tmp_path) as seat:
+        price = Decimal(str(seat.price("AAPL")))
+        bracket = request(
+            quantity="3",
+            exits=None,
+            order_class=OrderClass.BRACKET,
+            take_profit_price=price * Decimal("1.2"),
+            stop_loss_price=price * Decimal("0.8"),
+        )
+        await seat.broker.submit(bracket)
+        await seat.until(seat.broker.positions)
+        assert {o.reason for o in seat.broker.open_orders()} == {
+            Reason.TAKE_PROFIT,
+            Reason.STOP_LOSS,
+        }
+        await seat.broker.flatten()
+        await seat.until(lambda: not seat.broker.positions() and not seat.broker.open_orders())
+        await seat.agreed()
+
+
+async def test_a_position_without_exits_takes_orders_by_hand(exchange: Served, tmp_path: Path):
+    async with seated(exchange, tmp_path) as seat:
+        await seat.broker.submit(request(quantity="3", exits=None))
+        await seat.until(seat.broker.positions)
+        price = Decimal(str(seat.price("AAPL")))
+        by_hand = {"side": Side.SELL, "quantity": "3", "reason": Reason.MANUAL}
+        trail = request(
+            "s-t", order_type=OrderType.TRAILING_STOP, trail_percent=Decimal(10), **by_hand
+        )
+        order = await seat.broker.submit(trail)
+        await seat.broker.cancel(order.id)
+        await seat.until(lambda: not seat.broker.open_orders())
+        oco = request(
+            "s-o",
+            order_class=OrderClass.OCO,
+            order_type=OrderType.LIMIT,
+            take_profit_price=price * Decimal("1.2"),
+            stop_loss_price=price * Decimal("0.8"),
+            **by_hand,
+        )
+        await seat.broker.submit(oco)
+        await seat.until(lambda: len(seat.broker.open_orders()) == 2)
+        seat.broker.close("AAPL")
+        await seat.until(lambda: not seat.broker.positions() and not seat.broker.open_orders())
+        await seat.agreed()
 
 
 async def test_killed_between_request_and_answer_it_finds_the_order_again(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker.truth import request
+from tests.broker.truth import PLAN, request
 from toolkit.alpaca.port import Asset
 from toolkit.broker.rules import check_replacement, ticket_of
 from toolkit.core.types import OrderClass, OrderType, Side, TimeInForce
@@ -39,7 +39,8 @@ COIN = Asset(
 
 
 def ticket(asset: Asset = STOCK, *, market_open: bool = True, **fields: Any):
-    return ticket_of(request(symbol=asset.symbol, **fields), asset, market_open=market_open)
+    meant = request(symbol=asset.symbol, **{"exits": None, **fields})
+    return ticket_of(meant, asset, market_open=market_open)
 
 
 LIMIT = {"order_type": OrderType.LIMIT, "limit_price": D(100)}
@@ -84,6 +85,7 @@ REFUSED: list[tuple[Asset, dict[str, Any], str]] = [
     (STOCK, {**BRACKET, "order_type": OrderType.STOP, "stop_price": D(99)}, "market or limit"),
     (STOCK, {**OCO, "take_profit_price": D(90), "stop_loss_price": D(110)}, "swapped"),
     (STOCK, {"order_class": OrderClass.OTO}, "one exit"),
+    (STOCK, {**BRACKET, "exits": PLAN}, "leave `exits` out"),
     (STOCK, {"extended_hours": True}, "extended hours"),
     (STOCK, {"extended_hours": True, **LIMIT, "time_in_force": TimeInForce.GTC}, "extended"),
     (COIN, {**BRACKET}, "crypto has no bracket"),

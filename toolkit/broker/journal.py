@@ -24,6 +24,7 @@ from toolkit.core.types import ZERO, Fill, Order, OrderUpdate
 from toolkit.errors import BrokerError
 
 VERSION = 1
+BACKLOG = 10_000
 _TABLES = """
 create table if not exists intents (
     number integer primary key, client_order_id text not null unique, symbol text not null,
@@ -145,6 +146,8 @@ class Journal:
 
     def note(self, kind: str, *, who: str, data: Mapping[str, Any]) -> None:
         """Write down anything else: a command, a gate, a change of parameters."""
+        if len(self._backlog) >= BACKLOG:
+            return  # a full disk for hours: orders and fills are kept, notes are not
         row = (self._next(), kind, who, self._now(), codec.dump(data))
         self._write("insert into notes values (?,?,?,?,?)", row)
 

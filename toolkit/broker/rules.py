@@ -46,6 +46,8 @@ def ticket_of(request: OrderRequest, asset: Asset, *, market_open: bool) -> Tick
     closed = not market_open and not asset.crypto and request.time_in_force is None
     if not problem and closed and ticket.order_type is OrderType.MARKET:
         problem = "the market is closed; name a time in force to let the order wait for the open"
+    if not problem and request.exits and ticket.order_class is not OrderClass.SIMPLE:
+        problem = f"a {ticket.order_class} order has exits at Alpaca; leave `exits` out"
     if problem:
         raise OrderRejected(f"{request.symbol}: {problem}", symbol=request.symbol, reason=problem)
     return ticket
