@@ -1,8 +1,8 @@
 """What the original promised its users, row by row (O1 to O20), on a server that was launched.
 
 Held elsewhere: O2's figures (docs/performance.md), O6's and O18's workers (the cluster's tests),
-O14 and O15 in a browser (tests/apps), O18's Docker (tests/test_docker.py). Not yet there: O21 (mail on every
-trade, trade log as CSV), which come with the work on operations and on the journal.
+O14 and O15 in a browser (tests/apps), O18's Docker (tests/test_docker.py). Not yet there: O21
+(mail on every trade, trade log as CSV), which come with the work on operations and the journal.
 """
 
 from __future__ import annotations
