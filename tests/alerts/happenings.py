@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -78,13 +77,8 @@ def problem(message: str = "it broke", *, code: str = "internal_error") -> Probl
     return Problem(timestamp=NOW, code=code, message=message, symbol="AAPL")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatedHealth(Health):
-    """Health that tells its closed gates."""
-
-    gates: tuple[GateReason, ...] = ()
-
-
-def gated(*gates: GateReason, state: BotState = BotState.RUNNING) -> Health:
-    known = {name: getattr(health(state), name) for name in Health.__dataclass_fields__}
-    return GatedHealth(**{**known, "gates": gates})
+def gated(*gates: GateReason, state: BotState | None = None) -> Health:
+    """Health as the bot tells it: a gate that is closed for all pauses it."""
+    reason = next((g.reason for g in gates if g.symbol is None), "")
+    usual = BotState.PAUSED if reason else BotState.RUNNING
+    return health(state or usual, reason, gates=gates)

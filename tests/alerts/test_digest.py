@@ -80,6 +80,14 @@ def test_of_several_changes_the_last_is_told():
     assert digest.due(now=60.0).body == "open (after 3 changes)"
 
 
+def test_a_change_before_the_first_was_sent_comes_with_it():
+    digest = Digest(THROTTLE)
+    digest.add(gate("mute"), now=0.0)
+    digest.add(gate("open"), now=0.5)
+    assert digest.due(now=10.0).body.splitlines() == ["mute", "open"]
+    assert digest.next_due() == float("inf")
+
+
 def test_an_urgent_change_of_a_subject_told_before_does_not_wait():
     digest = Digest(THROTTLE)
     digest.add(gate("paused", urgent=True), now=0.0)

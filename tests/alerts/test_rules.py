@@ -58,7 +58,10 @@ def test_a_gate_is_told_when_it_closes_when_its_reason_changes_and_when_it_opens
 def test_a_market_that_closes_for_the_night_is_no_news():
     judge = Judge(Rules())
     judge.on_event(health())
-    assert judge.on_event(gated(gate(Gate.MARKET, symbol="AAPL"), gate(Gate.RATE))) == []
+    assert (
+        judge.on_event(gated(gate(Gate.MARKET, symbol="AAPL"), gate(Gate.RATE, symbol="AAPL")))
+        == []
+    )
 
 
 @pytest.mark.parametrize("name", [Gate.HALT, Gate.ERROR, Gate.LOSS, Gate.RECONCILIATION])
@@ -73,6 +76,21 @@ def test_a_pause_that_gates_explain_is_told_once():
     judge.on_event(health())
     halted = gated(gate(Gate.HALT, "anna halted"), state=BotState.PAUSED)
     assert [n.text for n in judge.on_event(halted)] == ["no entries (halt): anna halted"]
+
+
+def test_a_pause_that_its_gate_ends_is_told_by_the_gate_alone():
+    halted = gated(gate(Gate.FEED, "mute"), state=BotState.PAUSED)
+    assert told(health(), halted, halted, health())[1:] == [
+        "no entries (feed): mute",
+        "feed no longer stops entries",
+    ]
+
+
+def test_gates_that_are_closed_while_it_starts_are_told_when_they_stay():
+    starting = gated(gate(Gate.RECONCILIATION, "not yet"), state=BotState.STARTING)
+    assert told(starting, health()) == ["the bot runs on simulated"]
+    stays = gated(gate(Gate.RECONCILIATION, "not equal"), state=BotState.PAUSED)
+    assert told(starting, stays) == ["no entries (reconciliation): not equal"]
 
 
 def test_each_drawdown_threshold_is_told_once_and_only_the_highest_passed():

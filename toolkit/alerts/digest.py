@@ -57,6 +57,7 @@ class Digest:
         self._shown: Counter[Kind] = Counter()
         self._flush_at = math.inf
         self._urgent = False
+        self._waiting: set[str] = set()  # subjects of the message that is not sent yet
         self._told: dict[str, _Told] = {}
         self._bursts: deque[float] = deque()
 
@@ -69,7 +70,8 @@ class Digest:
         if told.held is not None and now >= told.at + self._throttle.repeat:
             self._release(told, now)
         fresh = now < told.at + self._throttle.repeat
-        if fresh and (told.text == notice.text or not self._may_hurry(notice, now)):
+        joins = notice.subject in self._waiting or self._may_hurry(notice, now)
+        if fresh and (told.text == notice.text or not joins):
             told.held, told.changes = notice, told.changes + 1
             return
         if told.held is not None:
@@ -115,6 +117,7 @@ class Digest:
         if notice.subject:
             self._told.pop(notice.subject, None)
             self._told[notice.subject] = _Told(at=now, text=notice.text)
+            self._waiting.add(notice.subject)
             self._forget()
         self._write(notice.kind, notice.text, count=1)
         self._urgent |= notice.urgent
@@ -153,6 +156,7 @@ class Digest:
         )
         self._counts, self._shown, self._lines = Counter(), Counter(), []
         self._flush_at, self._urgent = math.inf, False
+        self._waiting.clear()
         return message
 
 

@@ -108,14 +108,16 @@ class Judge:
         return []
 
     def _on_health(self, health: Health) -> list[Notice]:
-        gates: tuple[GateReason, ...] = getattr(health, "gates", ())
-        return [*self._on_state(health, gates), *self._on_gates(gates)]
+        if health.state is BotState.STARTING:
+            return []  # gates are closed then, and mostly open by themselves
+        gates = self._on_gates(health.gates)
+        told_by_gate = health.state is BotState.PAUSED and bool(health.gates)
+        return gates if told_by_gate else [*self._on_state(health), *gates]
 
-    def _on_state(self, health: Health, gates: Sequence[GateReason]) -> list[Notice]:
-        told_by_gate = health.state is BotState.PAUSED and bool(gates)
-        state = (health.state, "" if told_by_gate else health.reason)
+    def _on_state(self, health: Health) -> list[Notice]:
+        state = (health.state, health.reason)
         before, self._state = self._state, state
-        if state == before or told_by_gate or health.state not in _STATES:
+        if state == before or health.state not in _STATES:
             return []
         reason = f": {health.reason}" if health.reason else ""
         where = "" if before[0] is not BotState.STARTING else f" on {health.market}"
