@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from toolkit.alpaca.resilience import (
     BURST,
+    EXIT_PAUSE,
     Backoff,
     Breaker,
     BreakerState,
@@ -67,9 +68,17 @@ def test_a_pause_holds_everybody_and_no_limit_is_no_limit():
     bucket = TokenBucket(per_minute=0, now=0.0)
     assert all(bucket.take(Priority.BACKGROUND, 0.0) for _ in range(10_000))
     bucket.pause(3.0, 0.0)
-    assert bucket.wait(Priority.EXIT, 1.0) == 2.0
+    assert bucket.wait(Priority.ENTRY, 1.0) == 2.0
     assert not bucket.take(Priority.EXIT, 1.0)
     assert bucket.take(Priority.BACKGROUND, 3.0)
+
+
+def test_exits_try_again_soon_however_long_alpaca_asks_to_wait():
+    bucket = TokenBucket(per_minute=0, now=0.0)
+    bucket.pause(60.0, 0.0)
+    assert bucket.wait(Priority.EXIT, 0.0) == EXIT_PAUSE
+    assert bucket.take(Priority.EXIT, EXIT_PAUSE)
+    assert bucket.wait(Priority.ENTRY, EXIT_PAUSE) == 60.0 - EXIT_PAUSE
 
 
 def test_the_breaker_opens_after_failures_in_a_row_and_tells_of_every_change():

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 BURST = 40  # requests that may go out at once
 RESERVE = 10  # of these, kept for exits and cancels
 SHARE = 10  # of these, kept from polling in the background
+EXIT_PAUSE = 2.0  # seconds; then an exit tries, whatever Alpaca has asked for
 MINUTE = 60.0
 
 
@@ -33,7 +34,7 @@ class TokenBucket:
         self._free = per_minute == 0
         self._tokens = self._burst
         self._at = now
-        self._paused_until = now
+        self._paused_until = self._exits_paused_until = now
 
     def take(self, priority: Priority, now: float) -> bool:
         """Take a token; False where there is none for this priority."""
@@ -46,15 +47,18 @@ class TokenBucket:
     def wait(self, priority: Priority, now: float) -> float:
         """Return the seconds until there is a token for this priority, if nobody else comes."""
         self._fill(now)
-        paused = max(0.0, self._paused_until - now)
+        is_exit = priority is Priority.EXIT
+        paused = max(0.0, (self._exits_paused_until if is_exit else self._paused_until) - now)
         if self._free:
             return paused
         missing = 1.0 + self._kept_from(priority) - self._tokens
         return max(paused, missing / self._rate if missing > 1e-9 else 0.0)
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let nothing out for a while: Alpaca has asked for it (429)."""
+        """Let nothing out for a while: Alpaca has asked for it (429); exits wait 2 s at most."""
         self._paused_until = max(self._paused_until, now + seconds)
+        exits = now + min(seconds, EXIT_PAUSE)
+        self._exits_paused_until = max(self._exits_paused_until, exits)
 
     def _kept_from(self, priority: Priority) -> float:
         kept = {Priority.EXIT: 0, Priority.ENTRY: RESERVE, Priority.BACKGROUND: RESERVE + SHARE}

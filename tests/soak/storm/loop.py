@@ -45,12 +45,20 @@ class IdleLoop(asyncio.SelectorEventLoop):
         """Return when no task can go on and no thread works."""
         quiet = 0
         while quiet < _QUIET_ROUNDS:
-            if working := list(self._working):
-                await asyncio.wait([asyncio.wrap_future(future) for future in working])
+            if working := [asyncio.wrap_future(future) for future in tuple(self._working)]:
+                for future in working:
+                    future.add_done_callback(_retrieved)
+                await asyncio.wait(working)
             await asyncio.sleep(0)
             # Whoever yields while nobody waits is the first of the next round.
             waiting: Any = self._ready  # type: ignore[attr-defined]
             quiet = 0 if waiting or self._working else quiet + 1
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """Somebody else awaits the result; here it is known that it was looked at."""
+    if not future.cancelled():
+        future.exception()
 
 
 class SteppedLoop(IdleLoop):
