@@ -12,10 +12,12 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from toolkit.cli import main
 from toolkit.config import Settings
 from toolkit.session.study import bars
 
@@ -73,11 +75,34 @@ def test_a_replay_for_people_ends_with_its_profit(recording: str):
         (["lab", "nowhere"], "no folder"),
     ],
 )
-def test_a_wrong_command_says_what_is_wrong_and_exits_with_2(arguments, words, recording: str):
-    result = toolkit(*[recording if a == "FILE" else a for a in arguments])
+def test_a_wrong_command_says_what_is_wrong_and_exits_with_2(
+    arguments, words, recording: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", ["toolkit", *arguments_with(recording, arguments)])
+    # Logging is the whole process's; the command's own process is started in the next test.
+    monkeypatch.setattr(sys.modules["toolkit.cli.main"], "set_up_logging", lambda **_: None)
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert words in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["backtest", "FILE", "--set", "ema_period=0"], "whole numbers from 1 to 500"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_its_process_ends_with_2(arguments, words, recording: str):
+    result = toolkit(*arguments_with(recording, arguments))
     assert result.returncode == 2
     assert words in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def arguments_with(recording: str, arguments: list[str]) -> list[str]:
+    return [recording if argument == "FILE" else argument for argument in arguments]
 
 
 def test_serve_runs_until_it_is_interrupted_and_leaves_no_record(tmp_path: Path):
@@ -148,14 +173,16 @@ def test_the_doctor_checks_everything_and_says_how_to_mend():
 
 
 class _Alpaca(http.server.BaseHTTPRequestHandler):
-    """Answers the account request as Alpaca does: by key."""
+    """Answers for account and clock as Alpaca does: by key."""
 
     def do_GET(self) -> None:
         good = self.headers["APCA-API-KEY-ID"] == "good"
+        now = datetime.now(UTC).isoformat()
         account = {
             "id": "11111111-2222-3333-4444-555555555555",
             "account_number": "PA1",
             "status": "ACTIVE",
+            **{"timestamp": now, "is_open": True, "next_open": now, "next_close": now},
         }
         body = json.dumps(account if good else {"code": 40110000, "message": "forbidden"})
         self.send_response(200 if good else 403)
