@@ -463,6 +463,36 @@ async def test_a_sale_by_hand_of_what_is_ours_is_booked_as_such(room: Room):
     assert room.broker.health() == {}
 
 
+async def test_a_net_that_is_refused_for_a_wrong_fee_is_placed_after_a_correction(room: Room):
+    await room.start()
+    room.market.fee_rate = Decimal("0.0027")
+    await room.broker.submit(request("s-BTC-1", symbol=BTC, quantity="1"))
+    await room.market.quiet()
+    assert "insufficient" in room.broker.health()[Gate.ORDERS]
+    await room.market.advance(20)
+    net = room.market.net(BTC)
+    assert net is not None
+    assert net.ticket.quantity == Decimal("0.9973") == room.market.held[BTC]
+    assert room.broker.health() == {}
+
+
+async def test_an_order_that_the_broker_denies_once_is_taken_back_when_it_is_seen(room: Room):
+    await bought(room)
+    hidden = room.market.net("AAPL")
+    assert hidden is not None
+    del room.market.orders[hidden.id]
+    await room.market.advance(62)
+    assert room.states("s-AAPL-1-n1")[-1] == "canceled"
+    room.market.orders[hidden.id] = hidden
+    second = [o for o in room.market.open_of("AAPL") if o is not hidden]
+    for order in second:
+        room.market._end(order, OrderStatus.CANCELED)
+    await room.market.advance(62)
+    assert room.states("s-AAPL-1-n1")[-1] == "accepted"
+    assert room.market.net("AAPL") is not None
+    assert room.broker.health() == {}
+
+
 async def test_a_claimed_position_becomes_ours_and_gets_its_net(tmp_path: Path):
     room = Room(tmp_path, claim=["AAPL"], claimed_exits=ExitPlan(stop_loss=5.0))
     room.market.prices = {"AAPL": Decimal(100)}

@@ -33,7 +33,7 @@ from toolkit.core.types import (
 from toolkit.errors import BrokerError, NotConnected
 
 RECONCILE_EVERY = timedelta(seconds=60)
-POLL_EVERY = timedelta(seconds=2)
+POLL_EVERY = timedelta(seconds=3)
 BEAT = 0.25
 
 
@@ -261,7 +261,7 @@ class AlpacaBroker:
                 await self._desk.look_for_unknown()
                 await self._desk.look_for_silent()
                 await self._desk.refresh_clock()
-                if self._clock() >= self._next_audit:
+                if self._desk.audit_wanted or self._clock() >= self._next_audit:
                     await self._audit_now()
             except BrokerError as error:
                 self._desk.silent = error.message
@@ -270,6 +270,7 @@ class AlpacaBroker:
 
     async def _audit_now(self) -> None:
         self._next_audit = self._clock() + RECONCILE_EVERY
+        self._desk.audit_wanted = False
         begun = self._next_audit
         await audited(self._audit, self._desk)
         if self._next_audit == begun:  # nobody has asked for the next one meanwhile

@@ -158,6 +158,8 @@ class Audit:
 
     def _take_claims(self, positions: Sequence[BrokerPosition]) -> None:
         books = self._books
+        if self._agreed_at is not None:
+            return  # only what was there at the start
         for position in positions:
             symbol = position.symbol
             surplus = position.quantity - books.lots.quantity(symbol)

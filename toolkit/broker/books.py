@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 class Books:
     """One bot's books. `fault` says what went wrong unexpectedly; empty while nothing did.
 
-    `foreign` is what others hold in the same account, by symbol; `foreign_seen` their executions.
+    `version` counts bookings. `foreign` is what others hold in the account, by symbol;
+    `foreign_seen` are their executions.
     `wake(symbol)` hears whenever something about a symbol has changed.
     """
 
@@ -86,11 +87,11 @@ class Books:
     def take(self, changes: Iterable[Change]) -> None:
         """Write changes down, move the holdings, and tell of them."""
         for change in changes:
-            self.version += 1
             if isinstance(change, Order):
                 self.journal.order(change)
                 self._tell(change)
             else:
+                self.version += 1
                 self.journal.fill(change)
                 self.lots.book(change, self._intent(change), now=self.now())
                 self._tell(change.fill)

@@ -21,7 +21,10 @@ LOOK_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between looks for an order of unkn
 
 
 class Desk:
-    """One account's counter. `silent` is why the API does not answer; empty while it does."""
+    """One account's counter. `silent` is why the API does not answer; empty while it does.
+
+    `audit_wanted` asks whoever reconciles to do it soon.
+    """
 
     def __init__(self, trading: Trading, books: Books) -> None:
         self.trading = trading
@@ -31,6 +34,7 @@ class Desk:
         self._clock: MarketClock | None = None
         self._clock_at: datetime | None = None
         self._doubted = False
+        self.audit_wanted = False
         self._next_look: dict[str, datetime] = {}
 
     async def asset(self, symbol: str) -> Asset:
@@ -62,9 +66,9 @@ class Desk:
         at = clock.timestamp + (self.books.now() - self._clock_at)
         return at < clock.next_close if clock.is_open else at >= clock.next_open
 
-    def doubt_clock(self) -> None:
-        """Ask for the hours again: an order was refused, perhaps because of them."""
-        self._doubted = True
+    def doubt(self) -> None:
+        """A sale was refused: ask for the market's hours and compare holdings again."""
+        self._doubted = self.audit_wanted = True
 
     async def send(self, order: Tracked) -> None:
         """Send an order that is on disk, once; raises OrderRejected or NotConnected.

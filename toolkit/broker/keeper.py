@@ -166,7 +166,7 @@ class Keeper:
             data = {"symbol": symbol, "order": order.client_id, "error": error.message}
             books.journal.note("not_taken", who="broker", data=data)
             if isinstance(error, OrderRejected):
-                self._desk.doubt_clock()
+                self._desk.doubt()
         else:
             if (lot := books.lots.get(symbol)) is not None:
                 sent(lot, role=step.intent.role, now=books.now(), care=self._care)
@@ -182,6 +182,8 @@ class Keeper:
             lot.bare_since = lot.bare_since or now
         elif lot.bare_since is not None:
             self._note_bare(lot, now)
+            if lot.wish is None:
+                lot.failures, lot.trouble = 0, ""
 
     def _note_bare(self, lot: Lot, now: datetime) -> None:
         assert lot.bare_since is not None

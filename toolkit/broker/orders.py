@@ -207,6 +207,7 @@ class Orders:
         if not tracked.is_open or tracked.lacks_executions:
             return []
         tracked.end, tracked.updated_at = OrderStatus.CANCELED, at
+        tracked.given_up = True
         tracked.message = "the broker knows it no more"
         return self._changed(tracked)
 
