@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from tests.exchange.serving import served
 from tests.session.test_alpaca import SYMBOLS, bot_of, of, running, trade_until, until, use
 from toolkit.bot.events import BotState, Event, Problem
+from toolkit.config import Settings
 from toolkit.core.types import Fill, Order, RoundTrip, Signal
 from toolkit.market.recording import Recording
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
+from toolkit.session.recorded_market import record_market
 from toolkit.session.replay import replay
 from toolkit.session.study import bars
 
@@ -117,3 +120,27 @@ async def test_a_bot_at_the_exchange_is_replayed_without_it(
     for kind in (Signal, Fill, RoundTrip, Order):
         assert of(kind, again) == of(kind, events), kind
     assert "APCA" not in str(Recording(folder).about)
+
+
+async def test_the_market_of_the_exchange_is_recorded_without_a_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = str(tmp_path / "recordings")
+    with served(symbols=SYMBOLS) as exchange, monkeypatch.context() as patch:
+        use(exchange, patch)
+        options = LaunchOptions(symbols=SYMBOLS, record=folder)
+        counts: list[int] = []
+        recording = asyncio.create_task(
+            record_market(
+                options, Settings.load(), most=150, progress=lambda c: counts.append(c.total())
+            )
+        )
+        await trade_until(exchange, recording.done)
+        done = await recording
+        assert not exchange.state()["orders"]
+    assert (done.problem, counts[0]) == ("", 1)
+    assert done.counts["bars"] > 0
+    read = list(Recording(folder).entries())
+    assert len([e for e in read if e.what == "market"]) == 150
+    assert {e.value.symbol for e in read if e.what == "history"} == set(SYMBOLS)
+    assert {bar.feed for bar in Recording(folder).bars()} <= {"iex", "crypto"}

@@ -108,13 +108,29 @@ def build_alpaca_bot(
     )
 
 
-def build_alpaca_market(
-    options: LaunchOptions, settings: Settings, *, clock: Clock = utc_now
-) -> tuple[MarketData, Callable[[], Awaitable[None]]]:
-    """Open Alpaca's market data alone, and return it with what releases it; raises ConfigError."""
+async def open_alpaca_market(
+    options: LaunchOptions, settings: Settings, *, wall: Clock = utc_now
+) -> tuple[MarketData, Clock, Callable[[], Awaitable[None]]]:
+    """Open Alpaca's market data alone; returns it, its clock, and what releases it.
+
+    Raises ConfigError, and NotConnected where an exchange on this machine does not answer.
+    """
     alpaca = settings.alpaca(live=options.live, feed=options.feed)
     data = AlpacaData(alpaca)
-    return _market(options, alpaca, data, clock), data.close
+    if not on_this_machine(alpaca.trading):
+        return _market(options, alpaca, data, wall), wall, data.close
+    rehearsal = ExchangeClock(alpaca.trading, wall=wall)
+
+    async def release() -> None:
+        await data.close()
+        await rehearsal.stop()
+
+    try:
+        await rehearsal.start()
+    except BaseException:
+        await release()
+        raise
+    return _market(options, alpaca, data, rehearsal), rehearsal, release
 
 
 def same_account(trading: Trading, path: Path) -> Callable[[], Awaitable[None]]:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from toolkit.bot.bot import utc_now
 from toolkit.config import Settings
 from toolkit.core.types import Bar, MarketEvent
 from toolkit.market.port import MarketData
@@ -55,9 +57,9 @@ async def record_market(
     The bars before the first live one come first, so that a strategy can be warmed up with them.
     Raises DataError and ConfigError.
     """
-    market, release = _open(options, settings)
+    market, clock, release = await _open(options, settings)
     problems: list[str] = []
-    recorder, path = market_recorder(market, options, report=problems.append)
+    recorder, path = market_recorder(market, options, report=problems.append, clock=clock)
     counts: Counter[str] = Counter()
     recording = RecordingMarket(market, recorder)
     try:
@@ -85,18 +87,18 @@ async def record_market(
     )
 
 
-def _open(
+async def _open(
     options: LaunchOptions, settings: Settings
-) -> tuple[MarketData, Callable[[], Awaitable[None]]]:
+) -> tuple[MarketData, Callable[[], datetime], Callable[[], Awaitable[None]]]:
     if trades_alpaca(options, settings):
-        from toolkit.session.alpaca import build_alpaca_market
+        from toolkit.session.alpaca import open_alpaca_market
 
-        return build_alpaca_market(options, settings)
+        return await open_alpaca_market(options, settings)
 
     async def nothing() -> None:
         """A simulated market holds nothing open."""
 
-    return build_market(options), nothing
+    return build_market(options), utc_now, nothing
 
 
 def _kind(event: MarketEvent) -> str:

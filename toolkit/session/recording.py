@@ -81,12 +81,17 @@ def recorded(
 
 
 def market_recorder(
-    market: MarketData, options: LaunchOptions, *, report: Callable[[str], None]
+    market: MarketData,
+    options: LaunchOptions,
+    *,
+    report: Callable[[str], None],
+    clock: Callable[[], datetime],
 ) -> tuple[Recorder, Path]:
     """Return a recorder of a market without a bot, and the folder that it will write."""
     folder = new_folder(Path(options.record or "."), now=utc_now())
     about = _about(market, options, broker="", real_time=False)
-    return Recorder(RecordingWriter(folder, about=about), report=report), folder
+    writer = RecordingWriter(folder, about=about)
+    return Recorder(writer, report=report, clock=lambda: _nanoseconds(clock())), folder
 
 
 def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
