@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.oracle import oracle
+from toolkit.cli import main
 from toolkit.core.costs import Costs
 from toolkit.market.tables import bars_of, read_table
 
@@ -28,19 +28,25 @@ OPTIONS = [
 ]
 
 
-def toolkit_json(*arguments: str) -> dict:
-    result = subprocess.run(
-        [sys.executable, "-m", "toolkit", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout)
+@pytest.fixture
+def toolkit_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command as if it had been typed, but in this process: its start costs a second."""
+    # Logging is the whole process's.
+    monkeypatch.setattr(sys.modules["toolkit.cli.main"], "set_up_logging", lambda **_: None)
+
+    def run(*arguments: str) -> dict:
+        monkeypatch.setattr(sys, "argv", ["toolkit", *arguments, "--json"])
+        assert main() == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("options", [[], OPTIONS], ids=["defaults", "options"])
-def test_replay_backtest_and_oracle_agree(shared_data: Path, name: str, options: list[str]):
+def test_replay_backtest_and_oracle_agree(
+    shared_data: Path, name: str, options: list[str], toolkit_json
+):
     file = str(shared_data / name)
     replayed = toolkit_json("replay", file, "--speed", "max", *options)
     tested = toolkit_json("backtest", file, *options)
