@@ -12,6 +12,7 @@ from tests.session.test_alpaca import SYMBOLS, bot_of, of, running, trade_until,
 from toolkit.bot.events import BotState, Event, Problem
 from toolkit.config import Settings
 from toolkit.core.types import Fill, Order, RoundTrip, Signal
+from toolkit.errors import ConfigError
 from toolkit.market.recording import Recording
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
@@ -62,6 +63,13 @@ async def test_other_parameters_trade_anew_on_the_recorded_market(table: str, tm
     plain = await replay(LaunchOptions(recording=table, speed="max", parameters={"lookback": 3}))
     assert result.play.same is None
     assert result.round_trips == plain.round_trips
+
+
+async def test_a_recording_is_played_with_all_its_symbols(table: str, tmp_path: Path):
+    folder = str(tmp_path / "recordings")
+    await run(recording=table, record=folder)
+    with pytest.raises(ConfigError, match="all its symbols: AAPL, MSFT"):
+        await run(recording=folder, symbols=("AAPL",))
 
 
 async def test_a_play_that_leaves_the_recording_says_so(

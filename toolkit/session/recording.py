@@ -20,6 +20,7 @@ from toolkit.core.engine import Engine
 from toolkit.core.gates import Gate
 from toolkit.core.inputs import parameters_from
 from toolkit.core.limits import RiskLimits
+from toolkit.errors import ConfigError
 from toolkit.market.pace import Pace
 from toolkit.market.port import MarketData
 from toolkit.market.recording import Recording, RecordingWriter, new_folder
@@ -102,6 +103,13 @@ def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
     """
     market = PlayedMarket(Recording(options.recording or "."), pace=Pace.parse(options.speed))
     about, script = market.recording.about, market.script
+    if options.symbols is not None and set(options.symbols) != set(market.symbols):
+        raise ConfigError(
+            f"a recording is played with all its symbols: {', '.join(market.symbols)}; "
+            "leave symbols out",
+            field="symbols",
+            allowed=list(market.symbols),
+        )
     anew = not about.get("broker") or _asks_for_more(options)
     chosen = options if anew else LaunchOptions.from_dict(about["options"])
     broker: Broker
