@@ -164,6 +164,8 @@ async def test_after_a_fault_the_books_agree_and_nothing_is_sent_twice(
         await seat.agreed()
         entries = [o for o in exchange.state()["orders"] if o["side"] == Side.BUY.value]
         assert len(entries) <= 1
+        came = exchange.happened(f"fault.{kind.value}") or exchange.happened("fault.begins")
+        assert came, "the fault never came"
 
 
 async def test_brackets_are_alpacas_business_and_flatten_ends_them(
