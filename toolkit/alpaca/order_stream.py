@@ -84,7 +84,7 @@ class _Wire:
             await sdk._auth()
         except (ValueError, AttributeError, TypeError) as error:
             if "failed to authenticate" in str(error):
-                raise StreamRefused(KEYS) from None
+                raise StreamRefused(f"{KEYS}; or too many programs listen with them") from None
             raise StreamLost(f"the login's answer cannot be read: {error}") from None
         await sdk._subscribe_trade_updates()
         while True:
