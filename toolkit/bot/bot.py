@@ -193,7 +193,7 @@ class Bot:
     def publish(self, event: Event) -> None:
         """Remember an event and hand it on."""
         self.ledger.record(event)
-        if isinstance(event, Health):
+        if type(event) is Health:
             self._health_at = self._monotonic()
         self._sink(event)
 
@@ -331,7 +331,8 @@ class Bot:
             log.warning("the day's loss cannot be written down: %s", error)
 
     def _measure(self, event: object) -> None:
-        if isinstance(event, Bar) and self._monotonic() - self._metrics_at >= METRICS_INTERVAL:
+        final = isinstance(event, Bar) and event.final
+        if final and self._monotonic() - self._metrics_at >= METRICS_INTERVAL:
             self._publish_metrics()
 
     def _publish_metrics(self) -> None:

@@ -23,7 +23,8 @@ class Ledger:
         self._trips: deque[RoundTrip] = deque(maxlen=KEPT)
         self._orders: dict[str, Order] = {}
         self._corrections: deque[BarCorrection] = deque(maxlen=KEPT_CORRECTIONS)
-        self._decided: dict[str, tuple[datetime, datetime]] = {}
+        self._first: dict[str, datetime] = {}
+        self._last: dict[str, datetime] = {}
         self._quotes: dict[str, Quote] = {}
         self._forming: dict[str, Bar] = {}
         self._account: Account | None = None
@@ -69,13 +70,13 @@ class Ledger:
         self.bars += 1
         self.market_time = bar.timestamp
         self._forming.pop(bar.symbol, None)
-        first, _ = self._decided.get(bar.symbol, (bar.timestamp, None))
-        self._decided[bar.symbol] = (first, bar.timestamp)
+        self._first.setdefault(bar.symbol, bar.timestamp)
+        self._last[bar.symbol] = bar.timestamp
 
     def decided(self, bar: Bar) -> bool:
         """Whether a decision was taken on this bar."""
-        first, last = self._decided.get(bar.symbol, (None, None))
-        return first is not None and last is not None and first <= bar.timestamp <= last
+        first = self._first.get(bar.symbol)
+        return first is not None and first <= bar.timestamp <= self._last[bar.symbol]
 
     def corrections(self, symbol: str) -> list[BarCorrection]:
         """Bars of one symbol that came again, oldest first."""

@@ -72,7 +72,16 @@ class Trader:
     async def take(self, event: MarketEvent) -> None:
         """Handle one event; what goes wrong is published, the unexpected closes Gate.ERROR."""
         try:
-            await self._on_market(event)
+            if not isinstance(event, Bar):
+                if isinstance(event, (Quote, Trade)):
+                    self.broker.on_tick(event)
+                self._publish(event)
+            elif not event.final:
+                self._publish(event)
+            elif event.revision:
+                self._correct(event)
+            else:
+                await self._decide(event)
         except DataError as error:
             self.problem(error.code, error.message, event.symbol)
         except Exception as error:  # noqa: BLE001 - published, and closes the gate
@@ -183,18 +192,6 @@ class Trader:
         if self._watch.look():
             self._on_gates()
 
-    async def _on_market(self, event: MarketEvent) -> None:
-        if not isinstance(event, Bar):
-            if isinstance(event, (Quote, Trade)):
-                self.broker.on_tick(event)
-            self._publish(event)
-        elif not event.final:
-            self._publish(event)
-        elif event.revision:
-            self._correct(event)
-        else:
-            await self._decide(event)
-
     def _correct(self, bar: Bar) -> None:
         known = {e.bar.timestamp: e.indicators for e in self._engine.memory(bar.symbol)}
         decided = self._ledger.decided(bar)
@@ -209,11 +206,14 @@ class Trader:
         refusal = self._refusal(bar)
         decision = self._engine.on_bar(bar, refusal=refusal)
         self._ledger.on_final_bar(bar)
-        self._limit(decision, bar)
+        if decision.limited is not None or self._losses.wanted:
+            self._limit(decision, bar)
         await self._act(decision)
         self._publish_positions(bar)
 
     def _refusal(self, bar: Bar) -> str:
+        if self._watch.real_time is None and self._gates.all_open:
+            return ""
         # These two are decided anew at each bar of the symbol.
         changed = self._gates.open(Gate.EXPOSURE, symbol=bar.symbol)
         changed |= self._gates.open(Gate.RATE, symbol=bar.symbol)

@@ -74,6 +74,11 @@ class Gates:
         return ""
 
     @property
+    def all_open(self) -> bool:
+        """Whether nothing is closed."""
+        return not self._closed
+
+    @property
     def closed(self) -> tuple[GateReason, ...]:
         """All closed gates, gravest first."""
         order = list(Gate)
