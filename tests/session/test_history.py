@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import toolkit as tk
 from tests.exchange.serving import Served, served
 from toolkit.runtime import LoopThread
+from toolkit.session import history
 
 START = datetime(2026, 1, 5, 15, tzinfo=UTC)
 
@@ -148,3 +150,20 @@ def test_progress_is_reported_to_whoever_asks_for_it(keys: Path) -> None:
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(1, 1)]
+
+
+@pytest.mark.parametrize(("quiet", "bars"), [(1e9, 0), (-1.0, 1)])
+def test_a_progress_bar_appears_only_after_a_second(
+    keys: Path, monkeypatch: pytest.MonkeyPatch, quiet: float, bars: int
+) -> None:
+    shown: list[int] = []
+
+    @contextmanager
+    def progress_of(progress: object, *, total: int, what: str) -> Iterator[object]:
+        shown.append(total)
+        yield lambda done, of: None
+
+    monkeypatch.setattr(history, "QUIET_SECONDS", quiet)
+    monkeypatch.setattr(history, "progress_of", progress_of)
+    tk.bars("AAPL", start="2026-01-05T15:00", end="2026-01-05T15:05")
+    assert len(shown) == bars
