@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tests.soak.storm.weather import storm
@@ -55,6 +55,16 @@ class Plan:
     def calm(self) -> Plan:
         """The same market on a good day."""
         return Plan(seed=self.seed, minutes=self.minutes, symbols=self.symbols)
+
+
+def beginning(whole: Plan, *, minutes: int) -> Plan:
+    """Return the first minutes of a storm, and some calm ones after them."""
+    return replace(
+        whole,
+        minutes=minutes + FIRST_CALM_MINUTES,
+        faults=tuple(fault for fault in whole.faults if fault.start < 60.0 * minutes),
+        kills=tuple(kill for kill in whole.kills if kill.minute < minutes),
+    )
 
 
 def plan(*, seed: int, minutes: int, kills: int, symbols: tuple[str, ...] = SYMBOLS) -> Plan:

@@ -18,6 +18,7 @@ from toolkit.exchange.source import SimulatedSource
 from toolkit.exchange.values import Micros, micros, micros_of, moment_of
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "BTC/USD", "DOGE/USD", "ETH/USD", "SOL/USD")
+WHOLE_SHARES = ("NVDA", "TSLA")  # their nets are good till cancelled, and are moved in place
 START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)  # a Monday, half an hour into the session
 TICKS_PER_BAR = 4
 CASH = 100_000
@@ -64,6 +65,7 @@ class World:
             cash=str(CASH),
             session_hold=10.0,
             revision_rate=0.0,
+            whole_shares=WHOLE_SHARES,
         )
         source = SimulatedSource(symbols, seed=seed, start=START, ticks_per_bar=TICKS_PER_BAR)
         self.exchange = Exchange(source, settings, faults=faults)
