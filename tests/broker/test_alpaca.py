@@ -315,7 +315,7 @@ async def test_no_connection_at_the_entry_is_an_error_and_the_order_is_over(room
         await room.broker.submit(request())
     assert room.states("s-AAPL-1") == ["rejected"]
     assert room.broker.health()[Gate.BROKER]
-    await room.market.advance(61)
+    await room.market.advance(5)
     assert room.broker.health() == {}
 
 

@@ -67,7 +67,7 @@ class AlpacaBroker:
         self._clock, self._pause = clock, pause
         self._recovered = self._started = self._stopped = False
         self._stream_down = "the order stream is connecting"
-        self._next_audit = clock()
+        self._next_audit = self._audited_at = clock()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -91,7 +91,7 @@ class AlpacaBroker:
         await self.recover()
         self._books.on_update = on_update
         self._started, self._stopped = True, False
-        self._run(self._listen(), "order stream")
+        self._run(self._listen, "order stream")
         try:
             await self._desk.refresh_clock()
             await self._audit.run()
@@ -103,8 +103,8 @@ class AlpacaBroker:
         self._plan_audit()
         self._keeper.start()
         self._keeper.wake_all()
-        self._run(self._watch_positions(), "positions")
-        self._run(self._watch_broker(), "broker")
+        self._run(self._watch_positions, "positions")
+        self._run(self._watch_broker, "broker")
 
     def on_bar(self, bar: Bar) -> None:
         """Let targets, trails and nets see a final bar."""
@@ -215,10 +215,10 @@ class AlpacaBroker:
         if not self._started:
             raise NotConnected("the broker is not started; call start() first")
 
-    def _run(self, work: Any, what: str) -> None:
+    def _run(self, work: Callable[[], Awaitable[None]], what: str) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception as error:  # noqa: BLE001 - published as a closed gate
                 self._books.failed(what, error)
 
@@ -261,15 +261,20 @@ class AlpacaBroker:
                 await self._desk.look_for_unknown()
                 await self._desk.look_for_silent()
                 await self._desk.refresh_clock()
-                if self._desk.audit_wanted or self._clock() >= self._next_audit:
+                if self._audit_due():
                     await self._audit_now()
             except BrokerError as error:
                 self._desk.silent = error.message
             except Exception as error:  # noqa: BLE001 - published as a closed gate
                 self._books.failed("reconciliation", error)
 
+    def _audit_due(self) -> bool:
+        now, soon = self._clock(), self._desk.audit_wanted or self._desk.silent
+        return now >= self._next_audit or bool(soon and now >= self._audited_at + POLL_EVERY)
+
     async def _audit_now(self) -> None:
-        self._next_audit = self._clock() + RECONCILE_EVERY
+        self._audited_at = self._clock()
+        self._next_audit = self._audited_at + RECONCILE_EVERY
         self._desk.audit_wanted = False
         begun = self._next_audit
         await audited(self._audit, self._desk)
