@@ -85,7 +85,7 @@ def test_pause_resume_and_flatten(shared_address, visit):
 def test_the_kill_switch_says_who_and_why_until_a_person_lifts_it(shared_address, visit):
     page = visit(shared_address)
     button, gates = page.page.get_by_role, page.page.locator(".gates")
-    button("button", name="Halt", exact=True).click()
+    button("button", name="Halt", exact=True).click(timeout=60_000)
     page.page.get_by_placeholder("Why").fill("a drill")
     button("button", name="Stop entries").click()
     gates.get_by_text("halted by anna: a drill").wait_for(timeout=10_000)

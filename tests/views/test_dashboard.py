@@ -417,7 +417,7 @@ async def test_the_kill_switch_asks_how_and_says_why(bot, desk):
     switch._why.value_input = "a drill"
     await switch._stop_all(None)
     assert (bot.commands, bot.sent) == (["halt"], [{"flatten": True, "reason": "a drill"}])
-    assert (switch.asking, row._flatten.visible) == (False, True)
+    assert (switch.asking, switch._why.value_input, row._flatten.visible) == (False, "", True)
 
 
 @pytest.mark.parametrize(

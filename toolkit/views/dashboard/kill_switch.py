@@ -92,7 +92,7 @@ class KillSwitch:
     async def _throw(self, *, flatten: bool) -> None:
         said = (self._why.value_input.strip(), self._who and f"asked by {self._who}")
         reason = ", ".join(part for part in said if part)
-        self._why.value = ""
+        self._why.param.update(value="", value_input="")
         self.ask(asking=False)
         await self._send("halt", flatten=flatten, reason=reason)
 

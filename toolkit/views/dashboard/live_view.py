@@ -52,7 +52,9 @@ class LiveView:
         symbols = sorted(source.client.symbols)
         first = symbol if symbol is not None else next(iter(symbols), "")
         self._feed = source.follow(first)
-        self._theme = THEMES.get(pn.state.cookies.get("tk_theme", ""), LIGHT)
+        cookies = pn.state.cookies
+        wanted = cookies.get("tk_theme") or cookies.get("tk_system", "")
+        self._theme = THEMES.get(wanted, LIGHT)
         try:
             self._build(symbols, first)
         except BaseException:
