@@ -122,6 +122,8 @@ class Recorder:
 
     def _written(self, writing: asyncio.Future[None]) -> None:
         self._writing = None
+        if writing.cancelled():
+            return
         error = writing.exception()
         if isinstance(error, OSError):
             self._fail(f"{error.strerror or error}")
