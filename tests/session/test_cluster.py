@@ -181,6 +181,7 @@ async def test_a_worker_that_hangs_is_replaced_and_its_clients_lose_nothing(
         for watcher in watchers:
             watcher.check(last)
         assert "worker 1 ended (it hung and was killed) and starts again" in caplog.text
+    assert not list(Settings.load().state_dir.rglob("*.beat"))
 
 
 async def test_redis_killed_restarted_empty_and_frozen_loses_nothing(redis: RedisServer) -> None:

@@ -89,11 +89,12 @@ class Workers:
             child.ask_to_end()
         ending = (asyncio.to_thread(c.stop, timeout=STOP_SECONDS) for c in self._children.values())
         await asyncio.gather(*ending)
+        for job in self._jobs:
+            _forget(job.beat)
 
     def _launch(self, job: Job) -> ChildProcess:
         self._ready[job.name].clear()
-        with suppress(OSError):
-            job.beat.unlink()
+        _forget(job.beat)
         child = self._children[job.name] = ChildProcess.start(
             [sys.executable, "-m", "toolkit.session.worker"],
             log=job.log,
@@ -160,6 +161,11 @@ async def _silent(beat: Path) -> None:
         now = _touched(beat)
         missed = missed + 1 if now is not None and now == last else 0
         last = now
+
+
+def _forget(beat: Path) -> None:
+    with suppress(OSError):
+        beat.unlink()
 
 
 def _touched(beat: Path) -> int | None:
