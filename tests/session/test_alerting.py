@@ -9,7 +9,7 @@ import pytest
 
 from tests.alerts.receivers import PASSWORD, webhook
 from toolkit.alerts.courier import Patience
-from toolkit.bot.events import Event, Problem
+from toolkit.bot.events import BotState, Event, Health, Problem
 from toolkit.config import Settings
 from toolkit.errors import ConfigError
 from toolkit.session.options import LaunchOptions
@@ -42,6 +42,26 @@ async def test_a_service_tells_that_it_stops_and_what_the_server_complains_of(
     assert hook.calls[0]["title"].startswith("desk: ")
     assert "the p99 latency of orders is 80.0 ms" in text
     assert "the bot has stopped" in text
+
+
+async def test_a_halt_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    async with webhook() as hook:
+        monkeypatch.setenv("TOOLKIT_ALERTS", hook.url)
+        monkeypatch.setenv("TOOLKIT_ALERT_EVENTS", "gates")
+        running = asyncio.Event()
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Health) and event.state is BotState.RUNNING:
+                running.set()
+
+        service = Service(OPTIONS, Settings.load(port=0), listener=listen)
+        await service.start()
+        async with asyncio.timeout(10):
+            await running.wait()
+        await service.bot.command("halt", {"reason": "enough"}, who="ada")
+        await hook.called(1)
+        assert "no entries (halt): halted by ada: enough" in hook.calls[0]["message"]
+        await service.stop()
 
 
 async def test_a_target_that_is_not_there_is_a_problem_of_the_bot(
