@@ -52,7 +52,8 @@ BRACKET = {
 OCO = {"order_class": OrderClass.OCO, "side": Side.SELL, **LIMIT}
 REFUSED: list[tuple[Asset, dict[str, Any], str]] = [
     (replace(STOCK, tradable=False), {}, "not tradable"),
-    (STOCK, {"name": "x" * 49}, "49 characters"),
+    (STOCK, {"name": "x" * 43}, "43 characters, not 1 to 42"),
+    (STOCK, {"name": "x" * 49, "side": Side.SELL}, "49 characters, not 1 to 48"),
     (STOCK, {"quantity": "0.0000000001"}, "above 0"),
     (WHOLE, {"quantity": "0.7"}, "only whole shares"),
     (WHOLE, {"quantity": "0", "notional": D(50)}, "orders in dollars are not taken"),

@@ -273,8 +273,10 @@ def _clear(order: Tracked, facts: Facts, care: Care) -> Step | None:
 
 def _watch(order: Tracked, facts: Facts, care: Care) -> Step | None:
     """Look at an order from time to time: the stream may be mute."""
+    old = facts.now - order.intent.made_at >= timedelta(seconds=care.longest_wait)
+    pause = care.look_after if order.cancel_asked or not old else care.cancel_again
     since = order.looked_at
-    if since is not None and facts.now - since < timedelta(seconds=care.look_after):
+    if since is not None and facts.now - since < timedelta(seconds=pause):
         return None
     return Look(order)
 

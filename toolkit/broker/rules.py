@@ -11,6 +11,7 @@ from toolkit.core.types import OrderClass, OrderRequest, OrderType, Side, TimeIn
 from toolkit.errors import OrderRejected
 
 LONGEST_ID = 48
+LONGEST_ENTRY_ID = 42  # its nets and exits add `-n1` to `-x9999`
 _LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _CRYPTO_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT})
@@ -109,8 +110,12 @@ def _problem(ticket: Ticket, asset: Asset) -> str:
 
 
 def _identity(ticket: Ticket, asset: Asset) -> str:
-    if not 0 < len(ticket.client_order_id) <= LONGEST_ID:
-        return f"the client order id has {len(ticket.client_order_id)} characters, not 1 to 48"
+    longest = LONGEST_ENTRY_ID if ticket.side is Side.BUY else LONGEST_ID
+    if not 0 < len(ticket.client_order_id) <= longest:
+        size = len(ticket.client_order_id)
+        return (
+            f"the client order id has {size} characters, not 1 to {longest}; name the bot shorter"
+        )
     return "" if asset.tradable else "the asset is not tradable at Alpaca now"
 
 
