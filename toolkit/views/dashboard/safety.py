@@ -146,7 +146,7 @@ def usages(desk: DeskData) -> list[Usage]:
             "%",
         ),
         "max_drawdown_percent": ("Drawdown", status["drawdown_percent"], "%"),
-        "max_orders_per_minute": ("Entries a minute", status.get("orders"), ""),
+        "max_orders_per_minute": ("Entries a minute", None, ""),
     }
     limits = status["limits"]
     return [
