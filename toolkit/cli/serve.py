@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from toolkit.cli import console
+from toolkit.cli.told import Told
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols
@@ -114,7 +115,7 @@ def serve(
     _check(options, settings)
     service: Service | Cluster
     if workers is None and redis is None:
-        service = Service(options, settings)
+        service = Service(options, settings, listener=Told())
     else:
         chosen = _cluster(settings, workers or 1, sticky=sticky, port_per_worker=port_per_worker)
         service = Cluster(options, settings, chosen)
@@ -124,8 +125,6 @@ def serve(
         market = escape(service.bot.market.name)
         broker = escape(service.bot.broker.name)
         console.screen.print(f"[bold]{market}[/] market, {broker} broker, {escape(names)}")
-        for gate in service.bot.gates.closed:
-            console.screen.print(f"[yellow]no entries:[/] {escape(gate.reason)}")
         if isinstance(service, Cluster):
             console.screen.print(escape(service.story))
         sys.stdout.write(f"Open {service.link}\n")
