@@ -175,10 +175,11 @@ def _entries(
         symbol, at = key
         if signal["refusal"] or not touch.clean(key):
             continue
-        if troubles.meet(symbol, at, at + 2 * MINUTE) or meets(busy[symbol], at, at):
-            found.compared["entries in trouble"] += 1
-            continue
         ours = here.entries.get(key, {"refusal": "no signal"})
+        excused = troubles.meet(symbol, at, at + 2 * MINUTE) or meets(busy[symbol], at, at)
+        if ours["refusal"] and excused:
+            found.compared["entries excused"] += 1
+            continue
         words = f"{symbol} {signal['bar']}: entered on a calm day, in the storm: {ours['refusal']}"
         found.check("entries not missed", not ours["refusal"], words)
 
@@ -201,18 +202,22 @@ def _busy(here: Days) -> dict[str, list[tuple[Micros, Micros]]]:
 def _trips(here: Days, there: Days, troubles: Troubles, found: Findings) -> None:
     for key, calm in there.trips.items():
         start, end = moment(calm["entry_time"]), moment(calm["exit_time"])
-        if troubles.meet(calm["symbol"], start - MINUTE, end + MINUTE, price=True):
-            found.compared["round trips in trouble"] += 1
-            continue
         ours = here.trips.get(key)
-        if ours is None:
-            found.compared["round trips not made"] += 1
-            continue
-        prices = ((ours[name], calm[name]) for name in ("entry_price", "exit_price"))
-        same = all(abs(a - b) <= SAME_PRICE * b for a, b in prices)
-        same = same and ours["exit_time"] == calm["exit_time"]
-        words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
-        found.check("round trips", same, words)
+        if ours is not None and _same(ours, calm):
+            found.check("round trips", True, "")
+        elif troubles.meet(calm["symbol"], start - MINUTE, end + MINUTE, price=True):
+            found.compared["round trips excused"] += 1
+        elif ours is None:
+            found.compared["round trips not made"] += 1  # what that means: `_entries`
+        else:
+            words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
+            found.check("round trips", False, words)
+
+
+def _same(ours: Mapping[str, Any], calm: Mapping[str, Any]) -> bool:
+    prices = ((ours[name], calm[name]) for name in ("entry_price", "exit_price"))
+    same = all(abs(a - b) <= SAME_PRICE * b for a, b in prices)
+    return same and ours["exit_time"] == calm["exit_time"]
 
 
 def _trip(trip: Mapping[str, Any]) -> str:

@@ -52,12 +52,14 @@ class Stage:
         """Play the storm and the calm day, and return the report."""
         context = multiprocessing.get_context("spawn")
         where = (self._wild.calm, self._folder / "calm", self._far)
-        process = context.Process(target=play_calm_day, args=where)
+        process = context.Process(target=play_calm_day, args=where, daemon=True)
         tasks = [
-            self._progress.add_task(name, total=self._wild.minutes) for name in ("storm", "calm")
+            self._progress.add_task(name, total=self._wild.minutes, visible=visible)
+            for name, visible in (("storm", True), ("calm", self._calm))
         ]
         if self._calm:
             process.start()
+            self._far.close()  # so that its end is heard
 
         def on_minute() -> None:
             self._progress.advance(tasks[0])
