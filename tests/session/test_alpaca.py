@@ -15,6 +15,7 @@ import pytest
 import toolkit as tk
 from tests.core.test_engine import EAGER
 from tests.exchange.serving import Served, served
+from toolkit.alpaca.data import AlpacaData
 from toolkit.bot.bot import Bot
 from toolkit.bot.events import BotState, Event, Problem
 from toolkit.cli.main import main
@@ -117,6 +118,33 @@ def _notes(bot: Bot):
         return list(journal.notes())
     finally:
         journal.close()
+
+
+async def test_the_second_start_warms_up_from_the_store(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("TOOLKIT_BARS_DIR", str(tmp_path / "bars"))
+
+    fetched = 0
+    ask = AlpacaData.bars
+
+    async def counted(self, *symbols, **wish):
+        nonlocal fetched
+        answer = await ask(self, *symbols, **wish)
+        fetched += sum(len(bars) for bars in answer.values())
+        return answer
+
+    monkeypatch.setattr(AlpacaData, "bars", counted)
+    counts = []
+    for _ in range(2):
+        async with running(bot := bot_of([])):
+            await until(lambda bot=bot: bot.state in (BotState.RUNNING, BotState.PAUSED))
+            assert len(bot.engine.memory("BTC/USD")) >= 400
+        counts.append(fetched)
+        fetched = 0
+    assert list((tmp_path / "bars").rglob("*.parquet"))
+    assert counts[0] > 400
+    assert counts[1] < 100  # the last minutes may still be revised, so they are asked for again
 
 
 async def test_too_little_money_is_said_and_the_bot_goes_on(monkeypatch: pytest.MonkeyPatch):

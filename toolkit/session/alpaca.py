@@ -27,7 +27,9 @@ from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
 from toolkit.market.alpaca import AlpacaMarketData
 from toolkit.market.port import MarketData
+from toolkit.market.store import BarStore
 from toolkit.session.exchange_clock import ExchangeClock, on_this_machine
+from toolkit.session.history import keeps_bars
 from toolkit.session.options import DEFAULT_SYMBOLS, LaunchOptions
 from toolkit.session.recording import Parts, recorded
 from toolkit.session.registry import bot_folder, halt_file
@@ -55,7 +57,7 @@ def build_alpaca_bot(
     clock: Clock = rehearsal or wall
     folder, label = bot_folder(settings.state_dir, options.name), _label(alpaca)
     trading, data = AlpacaTrading(alpaca, now=clock), AlpacaData(alpaca)
-    market = _market(options, alpaca, data, clock)
+    market = _market(options, settings, alpaca, data, clock)
     broker = AlpacaBroker(
         trading=trading,
         stream=AlpacaOrderStream(alpaca, now=clock),
@@ -118,7 +120,7 @@ async def open_alpaca_market(
     alpaca = settings.alpaca(live=options.live, feed=options.feed)
     data = AlpacaData(alpaca)
     if not on_this_machine(alpaca.trading):
-        return _market(options, alpaca, data, wall), wall, data.close
+        return _market(options, settings, alpaca, data, wall), wall, data.close
     rehearsal = ExchangeClock(alpaca.trading, wall=wall)
 
     async def release() -> None:
@@ -130,7 +132,7 @@ async def open_alpaca_market(
     except BaseException:
         await release()
         raise
-    return _market(options, alpaca, data, rehearsal), rehearsal, release
+    return _market(options, settings, alpaca, data, rehearsal), rehearsal, release
 
 
 def same_account(trading: Trading, path: Path) -> Callable[[], Awaitable[None]]:
@@ -159,7 +161,11 @@ def _first_line(path: Path) -> str:
 
 
 def _market(
-    options: LaunchOptions, alpaca: AlpacaSettings, data: AlpacaData, clock: Clock
+    options: LaunchOptions,
+    settings: Settings,
+    alpaca: AlpacaSettings,
+    data: AlpacaData,
+    clock: Clock,
 ) -> AlpacaMarketData:
     symbols = options.symbols or DEFAULT_SYMBOLS
     kinds = {"crypto" if is_crypto(symbol) else "stocks" for symbol in symbols}
@@ -170,6 +176,7 @@ def _market(
         symbols=symbols,
         timeframe=options.timeframe,
         feed=alpaca.feed,
+        store=BarStore(settings.bars_folder, clock=clock) if keeps_bars(settings, alpaca) else None,
         clock=clock,
     )
 

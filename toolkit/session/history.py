@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from toolkit.alpaca.settings import DATA_URL
+from toolkit.alpaca.settings import DATA_URL, AlpacaSettings
 from toolkit.config import Settings
 from toolkit.errors import DataError
 from toolkit.market.collect import Collector, Report, Wish
@@ -96,10 +96,14 @@ def alpaca_bars(
     return frame
 
 
+def keeps_bars(settings: Settings, alpaca: AlpacaSettings) -> bool:
+    """Whether fetched bars are kept: those of an exchange double never lie among Alpaca's."""
+    return settings.bars_dir is not None or alpaca.data == DATA_URL
+
+
 @contextmanager
 def _store_folder(settings: Settings) -> Iterator[Path]:
-    """Give where bars are kept; those of an exchange double never lie among Alpaca's."""
-    if settings.bars_dir is not None or settings.alpaca().data == DATA_URL:
+    if keeps_bars(settings, settings.alpaca()):
         yield settings.bars_folder
         return
     with TemporaryDirectory() as folder:
