@@ -171,6 +171,16 @@ async def test_a_net_that_is_refused_at_night_is_tried_at_the_open(room: Room):
     assert room.market.net("AAPL") is not None
 
 
+async def test_a_stop_that_was_passed_unheard_is_seen_in_the_brokers_own_price(room: Room):
+    room.market.fault = lambda operation: "no" if operation == "submit sell" else ""
+    await bought(room)
+    room.market.fault = lambda _: ""
+    room.market.price("AAPL", 98.0)  # no tick of it reaches us, and no net can be placed above it
+    await room.market.advance(20)
+    assert [f.reason for f in room.fills] == [Reason.ENTRY, Reason.STOP_LOSS]
+    assert room.broker.health() == {}
+
+
 async def test_a_net_that_ends_at_once_is_not_renewed_at_once(room: Room):
     await bought(room)
     for _ in range(5):
