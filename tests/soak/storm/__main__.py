@@ -30,6 +30,7 @@ from rich.table import Table
 
 from tests.soak.storm.plan import plan
 from tests.soak.storm.stage import Stage
+from tests.soak.storm.weather import EVERY
 
 
 def _show(found: Mapping[str, Any], console: Console) -> None:
@@ -51,12 +52,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--every", type=float, default=EVERY, help="seconds between two faults")
     parser.add_argument("--folder", type=Path, help="keep journal, diary and log here")
     parser.add_argument("--no-calm", action="store_true", help="compare no decisions")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    wild = plan(seed=options.seed, minutes=options.minutes, kills=options.kills)
+    wild = plan(
+        seed=options.seed, minutes=options.minutes, kills=options.kills, every=options.every
+    )
     with (
         tempfile.TemporaryDirectory() as place,
         Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tests.soak.storm.weather import storm
+from tests.soak.storm.weather import EVERY, storm
 from tests.soak.storm.world import SYMBOLS
 from toolkit.exchange.faults import Fault
 
@@ -67,14 +67,21 @@ def beginning(whole: Plan, *, minutes: int) -> Plan:
     )
 
 
-def plan(*, seed: int, minutes: int, kills: int, symbols: tuple[str, ...] = SYMBOLS) -> Plan:
-    """Draw a storm."""
+def plan(
+    *,
+    seed: int,
+    minutes: int,
+    kills: int,
+    symbols: tuple[str, ...] = SYMBOLS,
+    every: float = EVERY,
+) -> Plan:
+    """Draw a storm with a fault every so many seconds on average."""
     wild = max(minutes - LAST_CALM_MINUTES, 1)
     return Plan(
         seed=seed,
         minutes=minutes,
         symbols=symbols,
-        faults=tuple(storm(seed=seed, symbols=symbols, length=60.0 * wild)),
+        faults=tuple(storm(seed=seed, symbols=symbols, length=60.0 * wild, every=every)),
         kills=_kills(random.Random(f"kills {seed}"), kills, wild),
     )
 

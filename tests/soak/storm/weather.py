@@ -43,17 +43,17 @@ _REQUESTS = (
 )
 
 
-def storm(*, seed: int, symbols: Sequence[str], length: float) -> list[Fault]:
+def storm(*, seed: int, symbols: Sequence[str], length: float, every: float = EVERY) -> list[Fault]:
     """Return the faults of so many seconds; each kind comes once before any comes twice."""
     draw = random.Random(f"storm {seed}")
     kinds = list(Kind)
     draw.shuffle(kinds)
     found: list[Fault] = []
-    at = draw.expovariate(1.0 / EVERY)
+    at = draw.expovariate(1.0 / every)
     while at < length:
         kind = kinds[len(found)] if len(found) < len(kinds) else _any(draw)
         found.append(_fault(kind, at, symbols=symbols, draw=draw))
-        at += draw.expovariate(1.0 / EVERY)
+        at += draw.expovariate(1.0 / every)
     return found
 
 
