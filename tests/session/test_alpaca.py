@@ -147,6 +147,19 @@ async def test_the_second_start_warms_up_from_the_store(
     assert counts[1] < 100  # the last minutes may still be revised, so they are asked for again
 
 
+async def test_holdings_are_left_alone_unless_they_are_claimed(exchange: Served):
+    buy = {"symbol": "AAPL", "side": "buy", "qty": 3, "type": "market", "time_in_force": "day"}
+    await asyncio.to_thread(lambda: exchange.trading().post("/orders", buy))
+    await exchange.pass_time(60)
+    assert exchange.state()["positions"] == {"AAPL": "3"}
+    for options, held in (({}, 0), ({"claim": ("AAPL",)}, 3)):
+        bot = bot_of([], symbols=("AAPL",), **options)
+        async with running(bot):
+            await until(lambda bot=bot: bot.state is BotState.RUNNING)
+            assert bot.engine.portfolio.quantity("AAPL") == held
+            assert len(bot.broker.positions()) == bool(held)
+
+
 async def test_too_little_money_is_said_and_the_bot_goes_on(monkeypatch: pytest.MonkeyPatch):
     with served(symbols=SYMBOLS, cash=20) as exchange:
         use(exchange, monkeypatch)
@@ -333,7 +346,12 @@ def test_limits_come_from_launch_else_from_the_environment(monkeypatch: pytest.M
 
 def test_options_survive_the_way_into_another_process():
     options = LaunchOptions(
-        limits=RiskLimits(max_exposure=5), market="alpaca", live=True, feed="sip", name="desk"
+        limits=RiskLimits(max_exposure=5),
+        market="alpaca",
+        live=True,
+        feed="sip",
+        name="desk",
+        claim=("AAPL",),
     )
     assert LaunchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
 

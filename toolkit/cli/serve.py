@@ -54,6 +54,10 @@ def serve(
         str, typer.Option(help="Name of the bot, in order ids and files.")
     ] = "stochrsi",
     record: console.RecordOption = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(help="Take over what the account holds of a symbol; repeatable."),
+    ] = None,
     max_position_value: console.LimitOption = None,
     max_exposure: console.LimitOption = None,
     max_orders_per_minute: console.RateOption = None,
@@ -99,6 +103,7 @@ def serve(
         live=live,
         feed=feed,
         name=checked_name(name),
+        claim=checked_symbols(claim) if claim else (),
         record=record,
     )
     settings = Settings.load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from toolkit.config import Settings
 from toolkit.core.engine import Engine
 from toolkit.core.inputs import parameters_from
 from toolkit.core.limits import RiskLimits
+from toolkit.core.risk import exit_plan
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
 from toolkit.market.alpaca import AlpacaMarketData
@@ -63,6 +65,8 @@ def build_alpaca_bot(
         stream=AlpacaOrderStream(alpaca, now=clock),
         journal=folder / f"journal-{label}.sqlite",
         prefix=f"{options.name}-",
+        claim=options.claim,
+        claimed_exits=exit_plan(parameters_from(options.parameters).risk, atr=math.nan),
         clock=clock,
     )
 

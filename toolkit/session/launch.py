@@ -47,6 +47,7 @@ def launch(
     feed: str | None = None,
     limits: RiskLimits | None = None,
     name: str | None = None,
+    claim: Sequence[str] | None = None,
     record: str | Path | None = None,
     ask: AskText = input,
     announce: Announce = print,
@@ -56,8 +57,8 @@ def launch(
     With Alpaca's keys set it trades the paper account, `market="simulated"` all the same
     simulates; `live=True` trades real money once the account's number is typed (`ask`), or
     TOOLKIT_ALLOW_LIVE=1 is set. `feed` is iex or sip, `limits` bind entries, `name` tells bots
-    of one account apart. `record` is a folder below which all that comes in is stored, for
-    `toolkit replay`.
+    of one account apart, `claim` takes over what the account holds of these symbols. `record` is a
+    folder below which all that comes in is stored, for `toolkit replay`.
 
     `isolation="thread"` runs them in a thread of this process; `"process"` in one of their own,
     which neither a busy nor a restarted kernel touches, and which a later `launch` on the same
@@ -89,6 +90,7 @@ def launch(
         feed=feed,
         limits=limits,
         name=name,
+        claim=claim,
         record=record,
     )
     settings = Settings.load(port=port)

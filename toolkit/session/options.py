@@ -36,6 +36,7 @@ class LaunchOptions:
     else paper. `feed` is of stocks (iex, sip), `limits` bind entries; None of both: as the
     environment says. `name` tells bots of one account apart: in order ids, and in the folder
     where journal and halt lie. `record` is a folder below which all that comes in is stored.
+    `claim` names symbols whose holdings, found in the account, the bot takes over.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -54,6 +55,7 @@ class LaunchOptions:
     limits: RiskLimits | None = None
     name: str = "stochrsi"
     record: str | None = None
+    claim: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values that `from_dict` reads back."""
@@ -67,6 +69,7 @@ class LaunchOptions:
         data["costs"] = Costs(**data["costs"])
         websocket = data.get("websocket")
         data["websocket"] = WebSocketConfig(**websocket) if websocket else None
+        data["claim"] = tuple(data.get("claim", ()))
         limits = data.get("limits")
         data["limits"] = RiskLimits(**limits) if limits else None
         return cls(**data)
@@ -87,6 +90,7 @@ def checked_options(
     feed: str | None = None,
     limits: RiskLimits | None = None,
     name: str | None = None,
+    claim: Sequence[str] | None = None,
     record: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return what was given (not None) as values of LaunchOptions; raises ConfigError."""
@@ -104,6 +108,7 @@ def checked_options(
         "feed": None if feed is None else checked_feed(feed),
         "limits": None if limits is None else checked_limits(limits),
         "name": None if name is None else checked_name(name),
+        "claim": checked_symbols(claim) if claim else None,
         "record": None if record is None else str(Path(record).absolute()),
     }
     return {name: value for name, value in wanted.items() if value is not None}
