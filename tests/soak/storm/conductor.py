@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.soak.storm.lockstep import Child, Nursery
 from tests.soak.storm.loop import IdleLoop
-from tests.soak.storm.plan import STOPS, Kill, Moment, Plan
+from tests.soak.storm.plan import LAST_CALM_MINUTES, STOPS, Kill, Moment, Plan
 from tests.soak.storm.world import Happened, World
 from toolkit.exchange.bars import MinuteBar
 from toolkit.exchange.faults import Fault, Kind
@@ -120,8 +120,9 @@ class Conductor:
 
     def _arm(self, minute: int, stop: int) -> None:
         if self._armed is not None:
-            kill, since = self._armed
-            if minute - since >= TRAP_MINUTES and self._child is not None:
+            _, since = self._armed
+            over = minute - since >= TRAP_MINUTES or self._is_late(minute)
+            if over and self._child is not None:
                 self._child.kill()
             return
         if not self._due or self._child is None or not self._child.ready:
@@ -130,9 +131,13 @@ class Conductor:
         if (minute, stop) >= (kill.minute, kill.stop):
             self._due.popleft()
             self._armed = (kill, minute)
-            if kill.moment is Moment.BEFORE_TAKEN:
+            if kill.moment is Moment.BEFORE_TAKEN and not self._is_late(minute):
                 fault = Fault(kind=Kind.RESET_BEFORE, start=0.0, target="POST /v2/orders", count=1)
                 self.world.exchange.faults.inject(fault, self.world.exchange.now)
+
+    def _is_late(self, minute: int) -> bool:
+        """Whether the storm is nearly over: what has not come about by now happens at once."""
+        return minute >= self.plan.minutes - LAST_CALM_MINUTES
 
     def _on_entry(self, entry: dict[str, Any]) -> None:
         if entry["what"] == "fault.reset_before" and entry.get("order"):
