@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.storm import books
+from tests.soak.storm import books, calm
 from tests.soak.storm.conductor import Conductor, Outcome
 from tests.soak.storm.cover import bare_times
+from tests.soak.storm.diary import FILE
 from tests.soak.storm.lockstep import Nursery
 from tests.soak.storm.loop import IdleLoop
 from tests.soak.storm.plan import Plan, beginning, plan
@@ -87,6 +88,18 @@ def test_a_missing_fill_is_found(storm: Outcome, tmp_path: Path) -> None:
     found = books.compare(storm.state, journal)
 
     assert {"fills", "positions", "cash"} <= found.differences.keys()
+
+
+def test_another_decision_is_found(storm: Outcome, tmp_path: Path) -> None:
+    lines = (storm.folder / FILE).read_bytes().splitlines()
+    changed = next(n for n, line in enumerate(lines) if b'"entry":true' in line)
+    lines[changed] = lines[changed].replace(b'"entry":true', b'"entry":false')
+    (tmp_path / FILE).write_bytes(b"\n".join(lines))
+    same = calm.CalmDay(storm.folder, storm.reported, seconds=1.0)
+    other = calm.CalmDay(tmp_path, storm.reported, seconds=1.0)
+
+    assert not calm.compare(storm, same).differences
+    assert calm.compare(storm, other).differences["conditions"] == 1
 
 
 def test_an_order_that_was_sent_twice_is_found() -> None:
