@@ -63,16 +63,20 @@ class Stage:
 
         def on_minute() -> None:
             self._progress.advance(tasks[0])
-            while self._calm and self._near.poll():
+            while self._waits and self._near.poll():
                 self._hear(tasks[1])
 
         loop = IdleLoop()
         storm = loop.run_until_complete(
             play(self._wild, self._folder / "storm", on_minute=on_minute)
         )
-        while self._calm and self._calm_day is None:
+        while self._waits:
             self._hear(tasks[1])
         return report(storm, self._calm_day, judge(storm, self._calm_day))
+
+    @property
+    def _waits(self) -> bool:
+        return self._calm and self._calm_day is None
 
     def _hear(self, task: TaskID) -> None:
         news = self._near.recv()
