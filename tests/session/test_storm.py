@@ -19,6 +19,7 @@ from tests.soak.storm.lockstep import Nursery
 from tests.soak.storm.loop import IdleLoop
 from tests.soak.storm.plan import Plan, beginning, plan
 from tests.soak.storm.verdict import JOURNAL, judge
+from toolkit.exchange.faults import Kind
 
 SYMBOLS = ("AAPL", "NVDA", "BTC/USD", "SOL/USD")
 
@@ -100,6 +101,15 @@ def test_another_decision_is_found(storm: Outcome, tmp_path: Path) -> None:
 
     assert not calm.compare(storm, same).differences
     assert calm.compare(storm, other).differences["conditions"] == 1
+
+
+def test_a_storm_has_every_kind_of_fault_and_repeats_itself() -> None:
+    chosen = plan(seed=5, minutes=200, kills=7, every=60.0)
+
+    assert {fault.kind for fault in chosen.faults} == set(Kind)
+    assert len(chosen.kills) == 7
+    assert chosen == plan(seed=5, minutes=200, kills=7, every=60.0)
+    assert chosen.faults != plan(seed=6, minutes=200, kills=7, every=60.0).faults
 
 
 def test_an_order_that_was_sent_twice_is_found() -> None:
