@@ -33,6 +33,7 @@ class AccountRoutes:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._book = exchange.book
+        self._activities: dict[str, list[dict[str, Any]]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this area."""
@@ -113,7 +114,7 @@ class AccountRoutes:
             item
             for execution in self._book.account.executions
             if _between(execution.at, after, until)
-            for item in _activities(execution)
+            for item in self._told(execution)
             if not kinds or item["activity_type"] in kinds
         ]
         if request.query.get("direction", "desc") != "asc":
@@ -125,6 +126,12 @@ class AccountRoutes:
                 raise malformed("invalid page_token")
             found = found[ids.index(token) + 1 :]
         return answer(found[: whole(request, "page_size", 100, most=100)])
+
+    def _told(self, execution: Execution) -> list[dict[str, Any]]:
+        """Return an execution as activities; it never changes, and is asked for every minute."""
+        if execution.id not in self._activities:
+            self._activities[execution.id] = _activities(execution)
+        return self._activities[execution.id]
 
     async def assets(self, request: web.Request) -> web.Response:
         wanted = {
