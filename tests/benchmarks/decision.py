@@ -116,15 +116,15 @@ class Clocks:
 
     def watch(self) -> None:
         """Look at the HTTP client's door."""
-        send = requests.Session.send
+        request = requests.Session.request
 
-        def watched(session: Any, request: Any, **fields: Any) -> Any:
-            if request.method == "POST" and request.url.endswith("/v2/orders"):
+        def watched(session: Any, method: str, url: str, **fields: Any) -> Any:
+            if method == "POST" and url.endswith("/v2/orders"):
                 now = time.perf_counter_ns()
-                self.delays.append(now - self._came.pop(json.loads(request.body)["symbol"]))
-            return send(session, request, **fields)
+                self.delays.append(now - self._came.pop(fields["json"]["symbol"]))
+            return request(session, method, url, **fields)
 
-        requests.Session.send = watched  # type: ignore[method-assign]
+        requests.Session.request = watched  # type: ignore[method-assign,assignment]
 
 
 class Past:
