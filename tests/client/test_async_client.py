@@ -268,3 +268,13 @@ async def test_max_rate_limits_quotes_and_final_bars_come_at_once() -> None:
 
 def kinds(heard: Heard) -> list[str]:
     return [message.data["kind"] for message in heard.all("stream_data")]
+
+
+async def test_who_asks_faster_than_the_server_allows_waits_and_gets_every_answer() -> None:
+    async with (
+        serving(messages_per_second=200, message_burst=5) as served,
+        connected(served.url, VIEW) as heard,
+    ):
+        answers = [await heard.client.stats() for _ in range(60)]
+        assert len(answers) == 60
+        assert served.server._stats.clients

@@ -16,7 +16,7 @@ from toolkit.client.connection import Connection
 from toolkit.client.inbox import Inbox
 from toolkit.client.latency import LatencyMeter
 from toolkit.client.watch import Watch
-from toolkit.errors import AuthError, ConfigError, NotConnected, ToolkitError
+from toolkit.errors import AuthError, ConfigError, NotConnected, ToolkitError, WireError
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +149,21 @@ class Link:
             self._tell("disconnected", {"reason": self.reason})
 
     async def ask(self, event: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send one event and return its answer; raises NotConnected while there is no way."""
-        if self._connection is None or self.state is not ClientState.CONNECTED:
-            raise NotConnected(f"not connected to {self.url}: {self.reason}")
-        return await self._connection.ask(event, body, within=self._options.timeout)
+        """Send one event and return its answer; raises NotConnected while there is no way.
+
+        Who asks faster than the server allows waits as it says: nothing was done yet.
+        """
+        until = self._clocks.monotonic() + self._options.timeout
+        while True:
+            if self._connection is None or self.state is not ClientState.CONNECTED:
+                raise NotConnected(f"not connected to {self.url}: {self.reason}")
+            try:
+                return await self._connection.ask(event, body, within=self._options.timeout)
+            except WireError as refused:
+                pause = _asked_to_wait(refused)
+                if not pause or self._clocks.monotonic() + pause > until:
+                    raise
+                await asyncio.sleep(pause)
 
     async def ping(self) -> float:
         """Return the time to the server and back, in ms."""

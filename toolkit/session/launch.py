@@ -189,7 +189,9 @@ def _begun(session: Session) -> dict[str, Any]:
     """Return the bot's state once it has met its broker; raises BrokerError where it may not."""
     status = session.status()
     if status["broker"] != "simulated":
-        wait_until(lambda: session.status()["state"] != "starting", timeout=START_SECONDS)
+        wait_until(
+            lambda: session.status()["state"] != "starting", timeout=START_SECONDS, interval=0.1
+        )
         status = session.status()
     if status["state"] == "failed":
         raise BrokerError(status["reason"])

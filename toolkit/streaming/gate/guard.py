@@ -145,7 +145,8 @@ class Guard:
                 problem = allowance.problem(now) if refused else self._problem(text)
                 if problem is None:
                     return event
-                self._penalties.offend(address)
+                if not refused:
+                    self._penalties.offend(address)
                 await peer.answer(problem, ack=ack_number(text) if text and refused else None)
 
         return checked
