@@ -88,7 +88,7 @@ class Allowance:
 
     def problem(self, now: float) -> WireError:
         """Return what a refused client is told: the limit, and when to try again."""
-        seconds = round(self._messages.wait(now), 3)
+        seconds = max(math.ceil(self._messages.wait(now) * 1000), 1) / 1000
         return WireError(
             f"too many messages; try again in {seconds:g} s; allowed: {self._rate:g} a second, "
             f"{self._burst_size} at once",
