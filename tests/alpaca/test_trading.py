@@ -416,6 +416,17 @@ async def test_429_on_an_order_means_that_nothing_was_done(shared, name):
         assert name not in names(shared)
 
 
+async def test_after_a_429_what_became_of_an_order_is_asked_soon(shared):
+    now = [0.0]
+    trading = AlpacaTrading(settings_of(shared, patience=0.05), monotonic=lambda: now[0])
+    trading._caller._throttle.pause(60.0)
+    now[0] = 3.0
+    assert await trading.order_by_client_id("never sent") is None
+    with pytest.raises(NotConnected, match="too many requests"):
+        await trading.account()
+    await trading.close()
+
+
 async def test_a_connection_that_was_never_made_sent_nothing():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -16,8 +16,8 @@ MINUTE = 60.0
 class Priority(IntEnum):
     """Who goes first when requests are scarce."""
 
-    EXIT = 0  # exits, cancels, protective stops
-    ENTRY = 1  # entries, and looking up what became of an order
+    EXIT = 0  # exits, cancels, protective stops, and looking up what became of an order
+    ENTRY = 1  # entries
     BACKGROUND = 2  # polling
 
 

@@ -50,8 +50,8 @@ TradingLine = Line[TradingClient]
 class AlpacaTrading:
     """The trading API of one account. Raises ConfigError without keys.
 
-    Sells, cancels and replacements go before everything else; entries and questions about one
-    order before polling. `on_breaker(state, reason)` hears when the API is left alone.
+    Sells, cancels, replacements and questions about one order go before everything else, entries
+    before polling. `on_breaker(state, reason)` hears when the API is left alone.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class AlpacaTrading:
         self, what: str, request: Callable[[TradingLine], BrokerOrder]
     ) -> BrokerOrder | None:
         try:
-            return await self._caller.ask(what, request, priority=Priority.ENTRY)
+            return await self._caller.ask(what, request, priority=Priority.EXIT)
         except BrokerError as error:
             if error.data.get("status") == 404:
                 return None
