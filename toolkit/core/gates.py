@@ -65,8 +65,6 @@ class Gates:
         """Return why no entry may be made in a symbol; empty when one may."""
         if not self._closed:
             return ""
-        if not self._closed:
-            return ""
         for gate in Gate:
             for key in ((gate, None), (gate, symbol)):
                 if key in self._closed:
