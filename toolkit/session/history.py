@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from toolkit.alpaca.settings import DATA_URL, AlpacaSettings
+from toolkit.bot.bot import utc_now
 from toolkit.config import Settings
 from toolkit.errors import DataError
 from toolkit.market.collect import Collector, Report, Wish
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUIET_SECONDS = 1.0
 _WIDER = (1, 3, 9, 27)  # times a full session's bars: thin symbols skip minutes
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
