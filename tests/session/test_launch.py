@@ -17,7 +17,7 @@ import pytest
 
 import toolkit as tk
 from toolkit.config import Settings
-from toolkit.research.verdict import Chosen
+from toolkit.research.validation.verdict import Chosen
 from toolkit.runtime import wait_until
 from toolkit.session.registry import Registry
 

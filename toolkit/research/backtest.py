@@ -173,7 +173,7 @@ class BacktestRun:
     @cached_property
     def portfolio(self) -> vectorbt.Portfolio:
         """The run as a vectorbt Portfolio, made of our own orders; needs the extra `backtest`."""
-        from toolkit.research.portfolio import portfolio_of
+        from toolkit.research.vbt.portfolio import portfolio_of
 
         return portfolio_of(self.tape, self.outcome, capital=self.capital)
 

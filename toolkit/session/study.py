@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from toolkit.config import Settings
     from toolkit.research.backtest import BacktestRun
     from toolkit.research.progress import Report
-    from toolkit.research.table import SweepTable
+    from toolkit.research.sweeps.table import SweepTable
     from toolkit.research.tape import Bars
 
 UNITS = {"sec": 1, "min": 60, "hour": 3600, "day": 86_400}
@@ -110,9 +110,9 @@ def sweep(
 ) -> SweepTable:
     """Run every combination of a grid; the table's `heatmap()` draws it.
 
-    See `research.sweep.sweep`. Raises ConfigError and DataError.
+    See `research.sweeps.sweep.sweep`. Raises ConfigError and DataError.
     """
-    from toolkit.research.sweep import sweep as run
+    from toolkit.research.sweeps.sweep import sweep as run
 
     table = run(bars, grid, base=base, capital=capital, costs=costs, progress=progress)
     return replace(table, plotter=_plot_heatmap)
@@ -135,7 +135,7 @@ def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
 
 
 def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:
-    from toolkit.research.table import LOWER_IS_BETTER
+    from toolkit.research.sweeps.table import LOWER_IS_BETTER
     from toolkit.views.charts.picture import Picture
     from toolkit.views.charts.runs import heatmap_figure
 

@@ -21,8 +21,8 @@ from toolkit.core import execution
 from toolkit.core.compiled import inlined
 from toolkit.core.layout import BUYING, FLAT, HELD, LOT, NEVER, SELLING, Rules
 from toolkit.research.backtest import BacktestRun
-from toolkit.research.portfolio import closes, rows
 from toolkit.research.signals import Signals
+from toolkit.research.vbt.portfolio import closes, rows
 
 PRICE_TOLERANCE = 1e-9  # relative
 QUANTITY_TOLERANCE = 1e-6  # relative; the rounding of money in the capital that sizes it

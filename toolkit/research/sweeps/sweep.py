@@ -13,11 +13,11 @@ from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.kernel import Kernel
 from toolkit.core.layout import Ints, Rules
 from toolkit.core.parameters import Parameters
-from toolkit.research.grid import Grid, grid_of
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import METRICS, Moments, block_edges, score
 from toolkit.research.signals import Signals
-from toolkit.research.table import BLOCKS, Results, SweepTable
+from toolkit.research.sweeps.grid import Grid, grid_of
+from toolkit.research.sweeps.table import BLOCKS, Results, SweepTable
 from toolkit.research.tape import Bars, Tape, tape_of
 
 if TYPE_CHECKING:

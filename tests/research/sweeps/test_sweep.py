@@ -17,10 +17,10 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.tables import frame_of
 from toolkit.research.backtest import backtest
-from toolkit.research.grid import MAX_SETS
 from toolkit.research.scoring import METRICS
-from toolkit.research.sweep import sweep
-from toolkit.research.table import SweepTable
+from toolkit.research.sweeps.grid import MAX_SETS
+from toolkit.research.sweeps.sweep import sweep
+from toolkit.research.sweeps.table import SweepTable
 
 GRID = {"ema_period": [5, 9], "risk.stop_loss": [0.1, 0.3], "stoch_rsi.lower_band": [30, 50, 70]}
 

@@ -18,7 +18,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.market.tables import frame_of
 from toolkit.research.backtest import backtest
-from toolkit.research.crosscheck import crosscheck
+from toolkit.research.vbt.crosscheck import crosscheck
 
 pytestmark = pytest.mark.timeout(300)  # its functions are compiled again in every process
 

@@ -14,15 +14,15 @@ from toolkit.core.costs import Costs
 from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
-from toolkit.research.grid import Grid
-from toolkit.research.overfitting import (
+from toolkit.research.scoring import METRICS, Moments
+from toolkit.research.sweeps.grid import Grid
+from toolkit.research.validation.overfitting import (
     cross_validate,
     expected_maximum,
     probabilistic_sharpe,
     sharpe_ratios,
 )
-from toolkit.research.scoring import METRICS, Moments
-from toolkit.research.verdict import Chosen, OutOfSample, Overfitting, Verdict, judge
+from toolkit.research.validation.verdict import Chosen, OutOfSample, Overfitting, Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd

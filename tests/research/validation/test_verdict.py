@@ -7,7 +7,7 @@ import math
 import pytest
 
 from toolkit.core.parameters import Parameters
-from toolkit.research.verdict import OutOfSample, Overfitting, Verdict, judge
+from toolkit.research.validation.verdict import OutOfSample, Overfitting, Verdict, judge
 
 
 def evidence(*, last_third: float = 1.0, **changes: float) -> Overfitting:

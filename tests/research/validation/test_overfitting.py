@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.research.markets import noise, pulled_back
-from toolkit.research.overfitting import (
+from toolkit.research.scoring import Moments
+from toolkit.research.sweeps.sweep import sweep
+from toolkit.research.validation.overfitting import (
     cross_validate,
     expected_maximum,
     probabilistic_sharpe,
     sharpe_ratios,
 )
-from toolkit.research.scoring import Moments
-from toolkit.research.sweep import sweep
 
 GRID = {
     "ema_period": [3, 5, 9, 14],

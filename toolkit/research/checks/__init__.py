@@ -1,0 +1,1 @@
+"""Checks for the ways in which a backtest lies."""

@@ -1,0 +1,1 @@
+"""What was ever run and tried, kept on disk."""

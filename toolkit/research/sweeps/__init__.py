@@ -1,0 +1,1 @@
+"""Many sets of parameters over the same bars."""

@@ -1,0 +1,1 @@
+"""vectorbt: the only room that imports it."""
