@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
 
 Bars = MarketTable | str | Path  # or a pandas DataFrame
 SESSIONS_A_YEAR, SESSION, DAY = 252, 390 * 60.0, 86_400.0
+UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tape:
     """All bars of a study; `events[symbol]` are the positions of its bars in `market`.
 
-    `timeframe` is in seconds; `frame` is the bars as `market.tables.bars_of` gives them.
+    `timeframe` is in seconds; `frame` is the bars as `market.tables.bars_of` gives them. `feed`
+    and `adjustment` are those of the bars, `crypto+iex` where stocks and crypto have one each,
+    `unknown` where nobody said.
     """
 
     frame: pd.DataFrame
@@ -37,6 +42,24 @@ class Tape:
     events: dict[str, Ints]
     timeframe: float
     source: str
+    feed: str = UNKNOWN
+    adjustment: str = UNKNOWN
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any symbol, time, price or volume."""
+        digest = blake2b("\0".join(self.symbols).encode(), digest_size=8)
+        m = self.market
+        volume = _floats(self.frame["volume"])
+        for values in (m.symbol, m.time, m.open, m.high, m.low, m.close, volume):
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
+    @property
+    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """The first and the last timestamp, UTC."""
+        times = self.frame["timestamp"]
+        return times.iloc[0], times.iloc[-1]
 
     @property
     def periods_per_year(self) -> float:
@@ -103,7 +126,14 @@ def tape_of(bars: pd.DataFrame | Bars) -> Tape:
         events={symbol: np.flatnonzero(codes == i) for i, symbol in enumerate(symbols)},
         timeframe=table.timeframe,
         source=table.source,
+        feed=_origin(frame, "feed", table.feed),
+        adjustment=_origin(frame, "adjustment", table.adjustment),
     )
+
+
+def _origin(frame: pd.DataFrame, name: str, of_all: str) -> str:
+    found = frame[name].unique() if name in frame.columns else [of_all]
+    return "+".join(sorted(value or UNKNOWN for value in found))
 
 
 def _table(bars: pd.DataFrame | Bars) -> MarketTable:
