@@ -15,7 +15,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.execution import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.kernel import Kernel, Outcome
-from toolkit.core.layout import SIGNAL, Rules
+from toolkit.core.layout import SIGNAL, Decisions, Rules
 from toolkit.core.parameters import Parameters
 from toolkit.core.portfolio import dollars
 from toolkit.core.report import trade_dict
@@ -52,26 +52,41 @@ def backtest(
     `bars` is a DataFrame, a file (.parquet, .csv, .feather) or a MarketTable; quotes and trades
     are built into bars first. `capital` in dollars. Raises DataError and ConfigError.
     """
-    chosen, costs = parameters_from(parameters), costs or Costs()
-    capital = checked_capital(capital)
-    tape = tape_of(bars)
+    chosen, capital = parameters_from(parameters), checked_capital(capital)
+    return run_of(tape_of(bars), chosen, capital=capital, costs=costs or Costs())
+
+
+def run_of(
+    tape: Tape,
+    parameters: Parameters,
+    *,
+    capital: float,
+    costs: Costs,
+    signals: Decisions | None = None,
+) -> BacktestRun:
+    """Trade a tape by the strategy's decisions, or by `signals` given instead of them."""
+    decisions = Signals(tape).decisions(parameters) if signals is None else signals
     kernel = Kernel(tape.market, fee_bps=tape.fee_bps(costs))
-    rules = Rules.of(chosen.risk, slippage_bps=costs.slippage_bps)
-    outcome = kernel.run(Signals(tape).decisions(chosen), rules, capital=capital)
+    rules = Rules.of(parameters.risk, slippage_bps=costs.slippage_bps)
+    outcome = kernel.run(decisions, rules, capital=capital)
     measured = score(outcome, capital=capital, periods_per_year=tape.periods_per_year)
     return BacktestRun(
-        parameters=chosen,
+        parameters=parameters,
         capital=capital,
         costs=costs,
         tape=tape,
         outcome=outcome,
         score=measured,
+        signals=signals,
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BacktestRun:
-    """A finished run. `plotter` draws it; `tk.backtest` brings one along."""
+    """A finished run. `plotter` draws it; `tk.backtest` brings one along.
+
+    `signals` are what was traded where it was not the strategy's decisions.
+    """
 
     parameters: Parameters
     capital: float
@@ -79,7 +94,15 @@ class BacktestRun:
     tape: Tape
     outcome: Outcome
     score: Score
+    signals: Decisions | None = field(default=None)
     plotter: Plotter | None = field(default=None)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """What was traded: entries and exits at every event of the tape, and the ATR."""
+        if self.signals is not None:
+            return self.signals
+        return Signals(self.tape).decisions(self.parameters)
 
     @cached_property
     def round_trips(self) -> tuple[RoundTrip, ...]:
@@ -148,7 +171,7 @@ class BacktestRun:
         """Say why there are no trades; empty where there are some."""
         if len(self.outcome.trips):
             return ""
-        needed = warm_up_bars(self.parameters)
+        needed = warm_up_bars(self.parameters) if self.signals is None else 1
         most = max(len(events) for events in self.tape.events.values())
         if most < needed:
             return f"no trades: the indicators need {needed} bars, {most} are there"

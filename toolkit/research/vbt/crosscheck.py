@@ -21,7 +21,6 @@ from toolkit.core import execution
 from toolkit.core.compiled import inlined
 from toolkit.core.layout import BUYING, FLAT, HELD, LOT, NEVER, SELLING, Rules
 from toolkit.research.backtest import BacktestRun
-from toolkit.research.signals import Signals
 from toolkit.research.vbt.portfolio import closes, rows
 
 PRICE_TOLERANCE = 1e-9  # relative
@@ -71,7 +70,7 @@ def _records(run: BacktestRun) -> pd.DataFrame:
         _next_order,
         events,
         tape.market,
-        Signals(tape).decisions(run.parameters),
+        run.decisions,
         Rules.of(run.parameters.risk, slippage_bps=run.costs.slippage_bps),
         tape.fee_bps(run.costs),
         lots,
