@@ -8,6 +8,7 @@ ToolkitError
 │   ├── OrderRejected      the broker (or a rule of ours) refused an order
 │   ├── NotConnected       there is no connection to send it over
 │   └── UnknownOrderState  the request left, its outcome is not known
+├── StoreError             what research keeps could not be written, read or run again
 ├── RelayError             owner and workers of a cluster cannot reach each other
 ├── WireError              a message breaks the protocol
 └── AuthError              no token, a wrong one, or too low a role
@@ -76,6 +77,12 @@ class UnknownOrderState(BrokerError):
     """A request left and its outcome is unknown: look it up before deciding anything."""
 
     code = "unknown_order_state"
+
+
+class StoreError(ToolkitError):
+    """What research keeps could not be written, read or run again; results stay in memory."""
+
+    code = "store_error"
 
 
 class RelayError(ToolkitError):
