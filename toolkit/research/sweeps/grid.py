@@ -1,92 +1,91 @@
-"""The grid of a sweep: checked values of each parameter, and the sets they make."""
+"""What a user asks a sweep to vary, checked: lists of values, ranges, and the grid they make."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.core.parameters import Parameters, Value
+import numpy as np
+
+from toolkit.core.layout import Ints
+from toolkit.core.parameters import FieldInfo, Parameters, Value
 from toolkit.errors import ConfigError
+from toolkit.research.sweeps.sets import Sets
 
 MAX_SETS = 200_000
+Axes = dict[str, tuple[Value, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """`axes` maps full names to values; set number n counts the last axis fastest."""
+def grid_of(grid: Mapping[str, Sequence[Any]], base: Parameters) -> Sets:
+    """Return every combination, the last axis fastest; those without any condition are left out.
 
-    base: Parameters
-    axes: dict[str, tuple[Value, ...]]
-
-    @property
-    def size(self) -> int:
-        """The number of sets."""
-        return math.prod(len(values) for values in self.axes.values())
-
-    def values(self, number: int) -> dict[str, Value]:
-        """Return the values of one set."""
-        chosen: dict[str, Value] = {}
-        for name, values in reversed(self.axes.items()):
-            number, at = divmod(number, len(values))
-            chosen[name] = values[at]
-        return {name: chosen[name] for name in self.axes}
-
-    def parameters(self, number: int) -> Parameters:
-        """Return one set with the base where the grid says nothing."""
-        return self.base.replace(self.values(number))
-
-    def groups(self) -> Iterator[tuple[Parameters, list[tuple[int, dict[str, Any]]]]]:
-        """Yield each distinct decision setting with the sets that share it.
-
-        A set is its number and its values of the risk group.
-        """
-        risk = [name for name in self.axes if name.startswith("risk.")]
-        decision = [name for name in self.axes if name not in risk]
-        weights = self._weights()
-        for deciding in self._choices(decision):
-            parameters = self.base.replace({name: value for name, (_, value) in deciding.items()})
-            sets = []
-            for risky in self._choices(risk):
-                both = {**deciding, **risky}
-                number = sum(weights[name] * at for name, (at, _) in both.items())
-                values = {name.partition(".")[2]: value for name, (_, value) in risky.items()}
-                sets.append((number, values))
-            yield parameters, sets
-
-    def _choices(self, names: Sequence[str]) -> Iterator[dict[str, tuple[int, Value]]]:
-        for choice in product(*(enumerate(self.axes[name]) for name in names)):
-            yield dict(zip(names, choice, strict=True))
-
-    def _weights(self) -> dict[str, int]:
-        weights, weight = {}, 1
-        for name, values in reversed(self.axes.items()):
-            weights[name] = weight
-            weight *= len(values)
-        return weights
+    Raises ConfigError that names field and allowed values.
+    """
+    axes = axes_of(grid)
+    size = combinations(axes)
+    if size > MAX_SETS:
+        raise _error(
+            "grid",
+            f"{size} sets",
+            f"up to {MAX_SETS} sets; take wider steps, or method='random' or 'optuna'",
+        )
+    return sound(Sets(base=base, axes=axes, codes=all_codes(axes)))
 
 
-def grid_of(grid: Mapping[str, Sequence[Any]], base: Parameters) -> Grid:
-    """Check names, values and size; raises ConfigError that names field and allowed values."""
+def axes_of(grid: Mapping[str, Sequence[Any]]) -> Axes:
+    """Return the values of each parameter by its full name; raises ConfigError.
+
+    A tuple `(low, high)` is a range in steps of the parameter, from the lower end on; anything else
+    that can be walked through is a list of values.
+    """
     if not grid:
         raise _error("grid", {}, "at least one parameter, as in {'ema_period': [5, 9, 20]}")
-    axes: dict[str, tuple[Value, ...]] = {}
+    axes: Axes = {}
     for name, values in grid.items():
         info = Parameters.info(name)
         if info.name in axes:
             raise _error(info.name, name, "each parameter once")
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-            raise _error(info.name, values, f"a list of values from {info.minimum:g} on")
-        checked = [info.check(_plain(value)) for value in values]
-        if not checked:
-            raise _error(info.name, [], "at least one value")
-        axes[info.name] = tuple(dict.fromkeys(checked))
-    result = Grid(base=base, axes=axes)
-    if result.size > MAX_SETS:
-        raise _error("grid", f"{result.size} sets", f"up to {MAX_SETS} sets; take wider steps")
-    return result
+        axes[info.name] = _values(info, values)
+    return axes
+
+
+def combinations(axes: Axes) -> int:
+    """Return how many sets the axes make."""
+    return math.prod(len(values) for values in axes.values())
+
+
+def all_codes(axes: Axes) -> Ints:
+    """Return the codes of every combination, shape (sets, axes)."""
+    shape = [len(values) for values in axes.values()]
+    return np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+
+
+def sound(sets: Sets) -> Sets:
+    """Return the sets in which some condition is switched on; raises ConfigError for none."""
+    valid = sets.valid()
+    if not valid.any():
+        sets.parameters(0)  # says what is wrong
+    return sets if valid.all() else sets.where(valid)
+
+
+def _values(info: FieldInfo, values: Any) -> tuple[Value, ...]:
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        allowed = f"a list of values or a tuple (low, high) from {info.minimum:g} on"
+        raise _error(info.name, values, allowed)
+    checked = [info.check(_plain(value)) for value in values]
+    if not checked:
+        raise _error(info.name, [], "at least one value")
+    if isinstance(values, tuple) and len(checked) == 2 and info.kind is not bool:
+        return _range(info, *checked)
+    return tuple(dict.fromkeys(checked))
+
+
+def _range(info: FieldInfo, low: Value, high: Value) -> tuple[Value, ...]:
+    if low > high:
+        raise _error(info.name, (low, high), "a tuple (low, high), the lower end first")
+    steps = math.floor((high - low) / info.step + 1e-9)
+    return tuple(info.check(info.kind(round(low + at * info.step, 10))) for at in range(steps + 1))
 
 
 def _plain(value: Any) -> Any:

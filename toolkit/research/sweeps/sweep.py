@@ -16,7 +16,8 @@ from toolkit.core.parameters import Parameters
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import METRICS, Moments, block_edges, score
 from toolkit.research.signals import Signals
-from toolkit.research.sweeps.grid import Grid, grid_of
+from toolkit.research.sweeps.grid import grid_of
+from toolkit.research.sweeps.sets import Sets
 from toolkit.research.sweeps.table import BLOCKS, Results, SweepTable
 from toolkit.research.tape import Bars, Tape, tape_of
 
@@ -73,7 +74,7 @@ def _empty(size: int) -> Results:
 def _fill(
     results: Results,
     tape: Tape,
-    grid: Grid,
+    grid: Sets,
     *,
     capital: float,
     costs: Costs,

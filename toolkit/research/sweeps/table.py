@@ -15,7 +15,7 @@ from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.research.scoring import METRICS, Moments
-from toolkit.research.sweeps.grid import Grid
+from toolkit.research.sweeps.sets import Sets
 from toolkit.research.validation.overfitting import (
     cross_validate,
     expected_maximum,
@@ -46,7 +46,7 @@ class Results(NamedTuple):
 class SweepTable:
     """The sets that were run. `plotter` draws heatmaps; `tk.sweep` brings one along."""
 
-    grid: Grid
+    grid: Sets
     results: Results
     block_counts: Ints
     periods_per_year: float
@@ -66,7 +66,8 @@ class SweepTable:
         import pandas as pd
 
         numbers = np.flatnonzero(self.results.done)
-        values = pd.DataFrame([self.grid.values(n) for n in numbers.tolist()], index=numbers)
+        columns = {name: values[numbers] for name, values in self.grid.columns().items()}
+        values = pd.DataFrame(columns, index=numbers)
         metrics = pd.DataFrame(self.results.metrics[numbers], index=numbers, columns=METRICS)
         frame = values.join(metrics.astype({"trades": np.int64}))
         frame.index.name = "set"
@@ -170,24 +171,18 @@ class SweepTable:
         )
 
     def _number(self, parameters: Parameters | Mapping[str, Any]) -> int:
-        if isinstance(parameters, Parameters):
-            wanted = parameters
-        else:
-            wanted = self.grid.base.replace(parameters)
-        strange = [n for n in self.grid.base.difference(wanted) if n not in self.grid.axes]
-        number, done = 0, self.results.done
-        for name, values in self.grid.axes.items():
-            if wanted[name] not in values:
-                strange.append(name)
-                continue
-            number = number * len(values) + values.index(wanted[name])
-        if strange or not done[number]:
-            raise ConfigError(
-                f"this sweep did not run that set; it differs in {', '.join(strange) or 'none'}",
-                field=strange[0] if strange else "parameters",
-                allowed={name: list(values) for name, values in self.grid.axes.items()},
-            )
-        return number
+        number = self.grid.find(parameters)
+        if number is not None and self.results.done[number]:
+            return number
+        base, axes = self.grid.base, self.grid.axes
+        chosen = parameters if isinstance(parameters, Parameters) else base.replace(parameters)
+        strange = [name for name in base.difference(chosen) if name not in axes]
+        strange += [name for name, values in axes.items() if chosen[name] not in values]
+        raise ConfigError(
+            f"this sweep did not run that set; it differs in {', '.join(strange) or 'none'}",
+            field=strange[0] if strange else "parameters",
+            allowed={name: list(values) for name, values in axes.items()},
+        )
 
     def _axis(self, name: str) -> str:
         full = Parameters.info(name).name
