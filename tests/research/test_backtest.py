@@ -162,10 +162,15 @@ def test_plot_goes_through_the_plotter_that_was_brought(run: BacktestRun) -> Non
     with pytest.raises(ConfigError, match="plotter"):
         run.plot()
     seen: list[Any] = []
-    drawn = dataclasses.replace(run, plotter=lambda r, symbol: seen.append((r, symbol)) or "figure")
+
+    def plotter(*given: Any, **options: Any) -> str:
+        seen.append((*given, options))
+        return "figure"
+
+    drawn = dataclasses.replace(run, plotter=plotter)
     assert drawn.plot() == "figure"
-    assert drawn.plot("BTC/USD") == "figure"
-    assert seen == [(drawn, "AAPL"), (drawn, "BTC/USD")]
+    assert drawn.plot("run", symbol="BTC/USD") == "figure"
+    assert seen == [(drawn, None, {}), (drawn, "run", {"symbol": "BTC/USD"})]
 
 
 def test_the_input_is_left_as_it_was() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,7 +20,8 @@ from toolkit.core.parameters import Parameters
 from toolkit.core.portfolio import dollars
 from toolkit.core.report import trade_dict
 from toolkit.core.types import Reason, RoundTrip, exact
-from toolkit.errors import ConfigError
+from toolkit.research import anatomy
+from toolkit.research.plotting import Plotter, draw
 from toolkit.research.scoring import Score, score
 from toolkit.research.signals import Signals
 from toolkit.research.tape import Bars, Tape, tape_of
@@ -37,7 +38,6 @@ REASONS = {
     TAKE_PROFIT: Reason.TAKE_PROFIT,
     SIGNAL: Reason.SIGNAL,
 }
-Plotter = Callable[["BacktestRun", str | None], Any]
 
 
 def backtest(
@@ -200,15 +200,32 @@ class BacktestRun:
 
         return portfolio_of(self.tape, self.outcome, capital=self.capital)
 
-    def plot(self, symbol: str | None = None) -> Any:
-        """Draw candles, trades and equity of one symbol, by default the first."""
-        if self.plotter is None:
-            raise ConfigError(
-                "this run has no plotter; use tk.backtest or dataclasses.replace",
-                field="plotter",
-                allowed="a function of (run, symbol)",
-            )
-        return self.plotter(self, self.tape.known(symbol or self.tape.symbols[0]))
+    @cached_property
+    def benchmark(self) -> pd.Series[float]:
+        """Dollars of buy and hold with the same capital: see `anatomy.buy_and_hold`."""
+        return anatomy.buy_and_hold(self.tape, self.capital)
+
+    @cached_property
+    def exposure(self) -> pd.DataFrame:
+        """What was invested at each timestamp: see `anatomy.exposure`."""
+        return anatomy.exposure(self.tape, self.outcome)
+
+    @cached_property
+    def excursions(self) -> pd.DataFrame:
+        """The trades, with how far each went against and for us: see `anatomy.excursions`."""
+        return self.trades.join(anatomy.excursions(self.tape, self.outcome))
+
+    @property
+    def returns(self) -> pd.DataFrame:
+        """Returns by month, day or hour: see `anatomy.period_returns`."""
+        return anatomy.period_returns(self.equity, self.capital)
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw the run: `run` (default; `symbol=`), `equity`, `trades`, `excursions`, `returns`.
+
+        Options as in docs/research/pictures.md. Raises ConfigError.
+        """
+        return draw(self.plotter, self, kind, **options)
 
     def __repr__(self) -> str:
         m = self.score.metrics

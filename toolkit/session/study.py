@@ -15,6 +15,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.market.recording import is_recording
 from toolkit.session.options import Market, checked_market
+from toolkit.session.pictures import picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,7 @@ def backtest(
     """
     from toolkit.research.backtest import backtest as run
 
-    return replace(run(bars, parameters, capital=capital, costs=costs), plotter=_plot_run)
+    return replace(run(bars, parameters, capital=capital, costs=costs), plotter=picture)
 
 
 def sweep(
@@ -116,22 +117,6 @@ def sweep(
 
     table = run(bars, grid, base=base, capital=capital, costs=costs, progress=progress)
     return replace(table, plotter=_plot_heatmap)
-
-
-def _plot_run(run: BacktestRun, symbol: str | None) -> Any:
-    from toolkit.views.charts.picture import Picture
-    from toolkit.views.charts.runs import run_figure
-
-    name = symbol or run.tape.symbols[0]
-    trades = run.trades[run.trades["symbol"] == name]
-    figure = run_figure(
-        bars=run.bars(name),
-        trades=trades,
-        equity=run.equity,
-        indicators=run.indicators(name),
-        symbol=name,
-    )
-    return Picture(figure)
 
 
 def _plot_heatmap(table: SweepTable, x: str, y: str, value: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from toolkit.errors import ConfigError
-from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, role
+from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, gradient, role
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,22 +121,8 @@ def _colours(values: pd.Series[float], theme: Theme) -> Any:
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     # One value only: any colour will do, but a mapper needs a range.
     return LinearColorMapper(
-        palette=_gradient(theme.sequential), low=low, high=high if high > low else low + 1.0
+        palette=gradient(theme.sequential), low=low, high=high if high > low else low + 1.0
     )
-
-
-def _gradient(stops: tuple[str, ...], steps: int = 256) -> list[str]:
-    colours = [tuple(int(stop[i : i + 2], 16) for i in (1, 3, 5)) for stop in stops]
-    shades = []
-    for step in range(steps):
-        place = step / (steps - 1) * (len(colours) - 1)
-        left = min(int(place), len(colours) - 2)
-        part = place - left
-        mixed = [
-            round(a + (b - a) * part) for a, b in zip(colours[left], colours[left + 1], strict=True)
-        ]
-        shades.append("#" + "".join(f"{channel:02x}" for channel in mixed))
-    return shades
 
 
 def _words(name: str) -> str:

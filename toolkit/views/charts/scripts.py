@@ -92,3 +92,54 @@ line.setv(n == 0 ? {visible: false} : {location: close[n - 1], visible: true})
 """
 
 SHOW_ALL = "view.setv({start: -1, end: count})"
+
+# Paint the models in the colours of the page's theme, now and whenever that changes. The page's
+# observers hold `root` weakly, so that a picture that was taken away is not kept.
+FOLLOW_THEME = r"""
+if (root._painted !== undefined) return
+root._painted = "light"
+const ground = (element) => {
+  const found = getComputedStyle(element).backgroundColor.match(/[\d.]+/g)?.map(Number)
+  return found && (found.length < 4 || found[3] > 0.5) ? found : null
+}
+const page = () => {
+  const {body, documentElement: html} = document
+  if (body.dataset.jpThemeLight !== undefined)
+    return body.dataset.jpThemeLight == "true" ? "light" : "dark"
+  const kind = body.dataset.vscodeThemeKind
+  if (kind) return /dark|contrast$/.test(kind) ? "dark" : "light"
+  const [r, g, b] = ground(body) ?? ground(html) ?? [255, 255, 255]
+  return 0.3 * r + 0.6 * g + 0.1 * b < 128 ? "dark" : "light"
+}
+root._paint = (name) => {
+  if (name == root._painted) return
+  root._painted = name
+  const colour = (role) => themes[name][role]
+  for (const [model, attribute, role, spec] of paints) {
+    const value = Array.isArray(role) ? role.map(colour) : colour(role)
+    model.setv({[attribute]: spec ? {value} : value})
+  }
+}
+root._paint(page())
+const held = new WeakRef(root)
+const tell = (name) => {
+  const kept = held.deref()
+  if (kept?.document != null) kept._paint(name)
+  else leave()
+}
+const look = () => tell(page())
+const on_paper = () => tell("light")
+const observer = new MutationObserver(look)
+for (const element of [document.body, document.documentElement])
+  observer.observe(element, {attributes: true})
+const system = matchMedia("(prefers-color-scheme: dark)")
+const leave = () => {
+  observer.disconnect()
+  system.removeEventListener("change", look)
+  removeEventListener("beforeprint", on_paper)
+  removeEventListener("afterprint", look)
+}
+system.addEventListener("change", look)
+addEventListener("beforeprint", on_paper)
+addEventListener("afterprint", look)
+"""

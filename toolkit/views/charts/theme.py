@@ -9,9 +9,36 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolkit.views.charts import scripts
+
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
 _PAINT = "paint"
+_PLOT = {"background_fill_color": None, "border_fill_color": None, "outline_line_color": None}
+_AXIS = {
+    "major_tick_line_color": None,
+    "minor_tick_line_color": None,
+    "major_label_text_font": FONT,
+    "major_label_text_font_size": "11px",
+    "axis_label_text_font": FONT,
+    "axis_label_text_font_size": "11px",
+    "axis_label_text_font_style": "normal",
+}
+_TITLE = {"text_font": FONT, "text_font_size": "12px", "text_font_style": "normal"}
+_LEGEND = {
+    "background_fill_color": None,
+    "border_line_color": None,
+    "label_text_font": FONT,
+    "label_text_font_size": "11px",
+}
+_AXIS_ROLES = {
+    "axis_line_color": "line",
+    "major_label_text_color": "muted",
+    "axis_label_text_color": "muted",
+}
+_GRID_ROLES = {"grid_line_color": "grid"}
+_TITLE_ROLES = {"text_color": "text"}
+_LEGEND_ROLES = {"label_text_color": "muted"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +65,7 @@ class Theme:
     slow: str
     warning: str
     sequential: tuple[str, ...]
+    diverging: tuple[str, ...]
 
     def css(self) -> str:
         """Return the colours as CSS custom properties (`--tk-up: #...;`)."""
@@ -66,6 +94,7 @@ LIGHT = Theme(
     slow="#b07800",
     warning="#8f5a00",
     sequential=("#f2efe2", "#cfdcc4", "#93c2b4", "#559fa8", "#2f7595", "#234a75", "#16213f"),
+    diverging=("#8a2a0e", "#c35a34", "#e8a88b", "#f3f1ec", "#9ccfc7", "#3c9a8c", "#07564c"),
 )
 
 DARK = Theme(
@@ -89,6 +118,7 @@ DARK = Theme(
     slow="#e6b450",
     warning="#e6b450",
     sequential=("#16213f", "#234a75", "#2f7595", "#559fa8", "#93c2b4", "#cfdcc4", "#f2efe2"),
+    diverging=("#ffb394", "#e5693b", "#8a3d24", "#222a34", "#1f625a", "#3fa898", "#b8fff1"),
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
@@ -97,8 +127,8 @@ THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 def role(model: Any, **colours: str | list[str]) -> Any:
     """Say which role of the theme each colour property of a Bokeh model plays.
 
-    `role(glyph, line_color="ema")`, or a list of roles for a palette; `apply_theme` paints it
-    then. Returns the model.
+    `role(glyph, line_color="ema")`, or a list of roles for a palette, or `sequential` and
+    `diverging` for a gradient; `apply_theme` paints it then. Returns the model.
     """
     model.tags = [*model.tags, {_PAINT: colours}]
     return model
@@ -106,58 +136,93 @@ def role(model: Any, **colours: str | list[str]) -> Any:
 
 def apply_theme(root: Any, theme: Theme) -> None:
     """Paint a Bokeh figure or layout, and everything in it, in the theme's colours."""
-    from bokeh.models import Axis, Grid, Plot, Title
-
     # The page behind the canvases, not each canvas: nothing is left over at their edges.
     root.styles = {**root.styles, "background-color": theme.surface}
-    chrome = ((Plot, _paint_plot), (Axis, _paint_axis), (Grid, _paint_grid), (Title, _paint_title))
+    for model, attribute, played in _paints(root):
+        setattr(model, attribute, colour_of(theme, played))
+
+
+def follow_theme(root: Any) -> None:
+    """Paint a figure or layout light, and let it follow the page that it is shown on.
+
+    The page's theme is JupyterLab's, VS Code's, or what its background says; on paper it is light.
+    """
+    from bokeh.models import CustomJS, Plot
+
+    apply_theme(root, LIGHT)
+    root.styles = {**root.styles, "background-color": "transparent"}
+    paints = _paints(root)
+    played = sorted({name for *_, roles in paints for name in _names(roles)})
+    args = {
+        "root": root,
+        "paints": [[m, a, roles, _is_spec(m, a)] for m, a, roles in paints],
+        "themes": {t.name: {name: colour_of(t, name) for name in played} for t in (LIGHT, DARK)},
+    }
+    code = CustomJS(args=args, code=scripts.FOLLOW_THEME)
+    for plot in root.select({"type": Plot}):
+        plot.js_on_change("inner_height", code)
+
+
+def colour_of(theme: Theme, played: str | list[str]) -> Any:
+    """Return the colour of a role, the colours of a list of roles, or a gradient of 128 steps."""
+    if not isinstance(played, str):
+        return [getattr(theme, name) for name in played]
+    value = getattr(theme, played)
+    return value if isinstance(value, str) else gradient(value)
+
+
+def gradient(stops: tuple[str, ...], steps: int = 128) -> list[str]:
+    """Return `steps` colours from the first stop to the last."""
+    colours = [tuple(int(stop[i : i + 2], 16) for i in (1, 3, 5)) for stop in stops]
+    shades = []
+    for step in range(steps):
+        place = step / (steps - 1) * (len(colours) - 1)
+        left = min(int(place), len(colours) - 2)
+        part = place - left
+        mixed = [
+            round(a + (b - a) * part) for a, b in zip(colours[left], colours[left + 1], strict=True)
+        ]
+        shades.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return shades
+
+
+def _names(played: str | list[str]) -> list[str]:
+    return [played] if isinstance(played, str) else played
+
+
+def _is_spec(model: Any, attribute: str) -> bool:
+    """Say whether a property may be a column as well, which BokehJS wants to be told."""
+    from bokeh.core.properties import ColorSpec
+
+    return isinstance(model.lookup(attribute).property, ColorSpec)
+
+
+def _paints(root: Any) -> list[tuple[Any, str, str | list[str]]]:
+    """List every (model, colour property, role) below `root`, and style what has no colour."""
+    from bokeh.models import Axis, Grid, Legend, Plot, Title
+
+    styles: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (Plot, _PLOT),
+        (Axis, _AXIS),
+        (Grid, {}),
+        (Title, _TITLE),
+        (Legend, _LEGEND),
+    )
+    chrome = (
+        (Axis, _AXIS_ROLES),
+        (Grid, _GRID_ROLES),
+        (Title, _TITLE_ROLES),
+        (Legend, _LEGEND_ROLES),
+    )
+    found: list[tuple[Any, str, str | list[str]]] = []
     for model in root.references():
-        for kind, paint in chrome:
+        for kind, style in styles:
             if isinstance(model, kind):
-                paint(model, theme)
+                model.update(**style)
+        for kind, roles in chrome:
+            if isinstance(model, kind):
+                found += [(model, attribute, played) for attribute, played in roles.items()]
         for tag in model.tags:
             if isinstance(tag, dict) and _PAINT in tag:
-                for attribute, played in tag[_PAINT].items():
-                    setattr(model, attribute, _colour(theme, played))
-
-
-def _colour(theme: Theme, played: str | list[str]) -> Any:
-    if isinstance(played, str):
-        return getattr(theme, played)
-    return [getattr(theme, name) for name in played]
-
-
-def _paint_plot(plot: Any, _theme: Theme) -> None:
-    plot.update(
-        background_fill_color=None,
-        border_fill_color=None,
-        outline_line_color=None,
-    )
-
-
-def _paint_axis(axis: Any, theme: Theme) -> None:
-    axis.update(
-        axis_line_color=theme.line,
-        major_tick_line_color=None,
-        minor_tick_line_color=None,
-        major_label_text_color=theme.muted,
-        major_label_text_font=FONT,
-        major_label_text_font_size="11px",
-        axis_label_text_color=theme.muted,
-        axis_label_text_font=FONT,
-        axis_label_text_font_size="11px",
-        axis_label_text_font_style="normal",
-    )
-
-
-def _paint_grid(grid: Any, theme: Theme) -> None:
-    grid.grid_line_color = theme.grid
-
-
-def _paint_title(title: Any, theme: Theme) -> None:
-    title.update(
-        text_color=theme.text,
-        text_font=FONT,
-        text_font_size="12px",
-        text_font_style="normal",
-    )
+                found += [(model, attribute, played) for attribute, played in tag[_PAINT].items()]
+    return found
