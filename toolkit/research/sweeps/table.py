@@ -15,6 +15,7 @@ from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.research.scoring import METRICS, Moments
+from toolkit.research.store.data import Data
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.validation.overfitting import (
     cross_validate,
@@ -44,7 +45,10 @@ class Results(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SweepTable:
-    """The sets that were run. `plotter` draws heatmaps; `tk.sweep` brings one along."""
+    """The sets that were run, of `data`. `plotter` draws heatmaps; `tk.sweep` brings one along.
+
+    `how` says by which method, seed and so on the sets were chosen.
+    """
 
     grid: Sets
     results: Results
@@ -53,6 +57,8 @@ class SweepTable:
     capital: float
     costs: Costs
     source: str
+    data: Data | None = field(default=None)
+    how: Mapping[str, Any] = field(default_factory=dict)
     plotter: HeatmapPlotter | None = field(default=None)
 
     @property
@@ -81,18 +87,23 @@ class SweepTable:
         verdict = self.verdict(self.grid.parameters(self._best(metric)))
         return Chosen.of(verdict, swept=tuple(self.grid.axes))
 
-    def _best(self, metric: str) -> int:
+    def best_number(self, metric: str = "sharpe") -> int | None:
+        """Return the number of the best set, None where none closed a trade."""
         values = self.results.metrics[:, METRICS.index(_known_metric(metric))]
         values = -values if metric in LOWER_IS_BETTER else values
         traded = self.results.metrics[:, METRICS.index("trades")] > 0
         values = np.where(traded & ~np.isnan(values), values, -np.inf)
-        if not traded.any():
+        return int(values.argmax()) if traded.any() else None
+
+    def _best(self, metric: str) -> int:
+        number = self.best_number(metric)
+        if number is None:
             raise DataError(
                 "no set of the sweep closed a trade; take more bars or looser conditions",
                 field="trades",
                 allowed="at least one",
             )
-        return int(values.argmax())
+        return number
 
     def pivot(self, x: str, y: str, value: str = "sharpe") -> pd.DataFrame:
         """Return a metric by two parameters, the mean over all others; raises ConfigError."""
