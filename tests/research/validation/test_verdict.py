@@ -13,11 +13,15 @@ from toolkit.research.validation.verdict import OutOfSample, Overfitting, Verdic
 def evidence(*, last_third: float = 1.0, **changes: float) -> Overfitting:
     values = {
         "trials": 48,
+        "sets": 48,
         "sharpe": 3.0,
         "sharpe_by_luck": 1.0,
         "deflated_sharpe": 0.99,
+        "snooping": 0.001,
         "pbo": 0.123,
         "loss_probability": 0.1,
+        "bars": 3000,
+        "minimum_bars": 900.0,
         **changes,
     }
     out = OutOfSample(parameters=None, in_sample_sharpe=2.0, sharpe=last_third)
@@ -37,7 +41,7 @@ def test_good_evidence_supports_a_set_and_says_how_often_the_choice_failed() -> 
     assert words in verdict.sentence
 
 
-@pytest.mark.parametrize("unknown", ["deflated_sharpe", "loss_probability", "last_third"])
+@pytest.mark.parametrize("unknown", ["deflated_sharpe", "snooping", "loss_probability", "last_third"])
 def test_what_cannot_be_told_counts_against_a_set(unknown: str) -> None:
     verdict = judged(evidence(**{unknown: math.nan}))
     assert not verdict.supported

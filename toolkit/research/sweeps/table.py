@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,22 +13,18 @@ from toolkit.core.costs import Costs
 from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
-from toolkit.research.scoring import METRICS, Moments
+from toolkit.research.scoring import METRICS
 from toolkit.research.store.data import Data
+from toolkit.research.store.trials import Trials
 from toolkit.research.sweeps.sets import Sets
-from toolkit.research.validation.overfitting import (
-    cross_validate,
-    expected_maximum,
-    probabilistic_sharpe,
-    sharpe_ratios,
-)
-from toolkit.research.validation.verdict import Chosen, OutOfSample, Overfitting, Verdict, judge
+from toolkit.research.validation.evidence import Tried, weigh
+from toolkit.research.validation.plateau import Plateau, plateau_of
+from toolkit.research.validation.verdict import Chosen, Overfitting, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCKS = 12
-IN_SAMPLE_BLOCKS = 8
+BLOCKS = 48
 LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 HeatmapPlotter = Callable[["SweepTable", str, str, str], Any]
 
@@ -47,7 +42,8 @@ class Results(NamedTuple):
 class SweepTable:
     """The sets that were run, of `data`. `plotter` draws heatmaps; `tk.sweep` brings one along.
 
-    `how` says by which method, seed and so on the sets were chosen.
+    `how` says by which method, seed and so on the sets were chosen. `known` tells all trials ever
+    made on the data, these among them; the verdict counts them.
     """
 
     grid: Sets
@@ -60,6 +56,7 @@ class SweepTable:
     data: Data | None = field(default=None)
     how: Mapping[str, Any] = field(default_factory=dict)
     plotter: HeatmapPlotter | None = field(default=None)
+    known: Callable[[], Trials] | None = field(default=None)
 
     @property
     def interrupted(self) -> bool:
@@ -140,46 +137,44 @@ class SweepTable:
     def verdict(self, parameters: Parameters | Mapping[str, Any] | None = None) -> Verdict:
         """Say whether the sweep supports a set, by default its best; raises ConfigError."""
         number = self._best("sharpe") if parameters is None else self._number(parameters)
-        done, moments = self.results.done, self._moments(number)
-        year = math.sqrt(self.periods_per_year)
-        trials = np.nan_to_num(self.results.metrics[done, METRICS.index("sharpe")]) / year
-        luck = expected_maximum(trials, periods=moments.periods)
-        validation = cross_validate(self.results.blocks[done], self.block_counts)
-        return judge(
-            Overfitting(
-                trials=int(done.sum()),
-                sharpe=moments.sharpe * year,
-                sharpe_by_luck=luck * year,
-                deflated_sharpe=probabilistic_sharpe(moments, luck),
-                pbo=validation.pbo,
-                loss_probability=validation.loss_probability,
-                out_of_sample=self._out_of_sample(),
-            ),
-            parameters=self.grid.parameters(number),
-            trades=int(self.results.metrics[number, METRICS.index("trades")]),
+        done, known = self.results.done, self.known() if self.known else None
+        row = int(np.count_nonzero(done[:number]))
+        return weigh(self._tried, row, known=known)
+
+    @cached_property
+    def _tried(self) -> Tried:
+        done, results = self.results.done, self.results
+        return Tried(
+            sets=self.grid.where(done),
+            blocks=results.blocks[done],
+            counts=self.block_counts,
+            moments=results.moments[done],
+            trades=results.metrics[done, METRICS.index("trades")].astype(np.int64),
+            periods_per_year=self.periods_per_year,
         )
 
-    def _moments(self, number: int) -> Moments:
-        periods, *others = self.results.moments[number].tolist()
-        return Moments(int(periods), *others)
+    def plateau(
+        self,
+        parameters: Parameters | Mapping[str, Any] | None = None,
+        *,
+        metric: str = "sharpe",
+        steps: int = 1,
+        within: float = 0.2,
+    ) -> Plateau:
+        """Say how flat the neighbourhood of a set is, by default of the best; raises ConfigError.
 
-    def _out_of_sample(self) -> OutOfSample:
-        """Choose on the first eight of twelve blocks of time, look at the last four."""
-        first = np.zeros((1, BLOCKS))
-        first[0, :IN_SAMPLE_BLOCKS] = 1.0
-        numbers = np.flatnonzero(self.results.done)
-        blocks, counts = self.results.blocks[numbers], self.block_counts
-        year = math.sqrt(self.periods_per_year)
-        if counts.min() < 2:
-            return OutOfSample(parameters=None, in_sample_sharpe=math.nan, sharpe=math.nan)
-        before = sharpe_ratios(blocks, counts, first)[0]
-        after = sharpe_ratios(blocks, counts, 1.0 - first)[0]
-        best = int(before.argmax())
-        return OutOfSample(
-            parameters=self.grid.parameters(int(numbers[best])),
-            in_sample_sharpe=float(before[best]) * year,
-            sharpe=float(after[best]) * year,
+        See `research.validation.plateau.plateau_of`.
+        """
+        found = plateau_of(
+            self.frame,
+            tuple(self.grid.axes),
+            self._best(metric) if parameters is None else self._number(parameters),
+            metric=_known_metric(metric),
+            lower_is_better=LOWER_IS_BETTER,
+            steps=steps,
+            within=within,
         )
+        return replace(found, plotter=self.plotter)
 
     def _number(self, parameters: Parameters | Mapping[str, Any]) -> int:
         number = self.grid.find(parameters)

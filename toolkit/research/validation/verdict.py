@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
 
 from toolkit.core.parameters import Parameters
+from toolkit.research.validation.pictured import counted, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIDENCE = 0.95
 MIN_TRADES = 30
@@ -28,29 +34,35 @@ class OutOfSample:
 class Overfitting:
     """What a Sharpe ratio is worth after `trials`; Sharpe ratios annualised, the rest fractions.
 
-    `sharpe_by_luck` is the best that so many trials without skill are expected to show;
-    `deflated_sharpe` the probability that the true ratio is above it; `pbo` the probability that
-    the best set of one half of time is below the median in the other; `loss_probability` that it
-    loses there.
+    `trials` are all that were ever made on the data, `sets` those of this sweep. `sharpe_by_luck`
+    is the best that so many trials without skill are expected to show; `deflated_sharpe` the
+    probability that the true ratio is above it; `snooping` how often luck alone makes a best set
+    that good; `pbo` the probability that the best set of one half of time is below the median in
+    the other; `loss_probability` that it loses there; `minimum_bars` how many of the `bars` a
+    ratio like this needs to stand out from luck.
     """
 
     trials: int
+    sets: int
     sharpe: float
     sharpe_by_luck: float
     deflated_sharpe: float
+    snooping: float
     pbo: float
     loss_probability: float
+    bars: int
+    minimum_bars: float
     out_of_sample: OutOfSample
 
     @property
     def sentence(self) -> str:
         """The result in plain words."""
-        tried = _count(self.trials, "trial")
+        tried = counted(self.trials, "trial")
         if math.isnan(self.sharpe):
             return f"No evidence: after {tried} the chosen set has no returns."
         what = f"its Sharpe ratio is {self.sharpe:.2f}"
         luck = f"luck alone would give about {self.sharpe_by_luck:.2f} in {tried}"
-        sure = f"skill is {_percent(self.deflated_sharpe)} probable"
+        sure = f"skill is {percent(self.deflated_sharpe)} probable"
         return f"{what[0].upper()}{what[1:]}; {luck}; {self._splits}; {sure}."
 
     @property
@@ -59,7 +71,7 @@ class Overfitting:
             return "too little data to try the best set of one half of time in the other"
         return (
             "the best set of one half of time was among the worse half of all sets"
-            f" in the other in {_percent(self.pbo)} of the splits"
+            f" in the other in {percent(self.pbo)} of the splits"
         )
 
 
@@ -71,6 +83,7 @@ class Verdict:
     supported: bool
     reasons: tuple[str, ...]
     overfitting: Overfitting
+    trades: int
 
     @property
     def sentence(self) -> str:
@@ -78,6 +91,24 @@ class Verdict:
         if self.supported:
             return "The data supports this set: " + self.overfitting.sentence
         return "No evidence for this set: " + "; ".join(self.reasons) + "."
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Columns figure, value, needed and passed; what nothing is needed of has None there."""
+        import pandas as pd
+
+        o = self.overfitting
+        rows: list[tuple[str, float, str | None, bool | None]] = [*_demands(self)]
+        rows += [
+            (name, getattr(o, name), None, None)
+            for name in ("trials", "sets", "sharpe", "sharpe_by_luck", "pbo", "bars")
+        ]
+        rows.append(("in_sample_sharpe", o.out_of_sample.in_sample_sharpe, None, None))
+        frame = pd.DataFrame(rows, columns=["figure", "value", "needed", "passed"])
+        return frame.astype({"value": "float64", "passed": "object"})
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.sentence)}</p>{self.frame.to_html(index=False, na_rep='')}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +132,11 @@ def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> V
     """Weigh the evidence: any reason against a set means that it is not supported."""
     o, against = overfitting, []
     if trades < MIN_TRADES:
-        against.append(f"only {_count(trades, 'trade')}, and fewer than {MIN_TRADES} say little")
+        against.append(f"only {counted(trades, 'trade')}, and fewer than {MIN_TRADES} say little")
     if not o.deflated_sharpe >= CONFIDENCE:
         against.append(_doubt(o))
+    if not o.snooping <= 1.0 - CONFIDENCE:
+        against.append(_luck(o.snooping))
     if not o.out_of_sample.sharpe > 0.0:
         against.append(_last_third(o.out_of_sample.sharpe))
     if not o.loss_probability <= MAX_LOSS_PROBABILITY:
@@ -113,15 +146,44 @@ def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> V
         supported=not against,
         reasons=tuple(against) or (o.sentence,),
         overfitting=o,
+        trades=trades,
     )
+
+
+def _demands(verdict: Verdict) -> list[tuple[str, float, str, bool]]:
+    """What `judge` asks for, as rows of a table."""
+    o, luck = verdict.overfitting, 1.0 - CONFIDENCE
+    last, lost, most = o.out_of_sample.sharpe, o.loss_probability, MAX_LOSS_PROBABILITY
+    return [
+        ("trades", verdict.trades, f"at least {MIN_TRADES}", verdict.trades >= MIN_TRADES),
+        (
+            "deflated_sharpe",
+            o.deflated_sharpe,
+            f"at least {CONFIDENCE:g}",
+            o.deflated_sharpe >= CONFIDENCE,
+        ),
+        ("minimum_bars", o.minimum_bars, f"at most {o.bars}", o.minimum_bars <= o.bars),
+        ("snooping", o.snooping, f"at most {luck:g}", o.snooping <= luck),
+        ("out_of_sample_sharpe", last, "above 0", last > 0.0),
+        ("loss_probability", lost, f"at most {most:g}", lost <= most),
+    ]
 
 
 def _doubt(o: Overfitting) -> str:
     if math.isnan(o.deflated_sharpe):
         return "too little data to tell skill from luck"
     return (
-        f"after {_count(o.trials, 'trial')} skill is {_percent(o.deflated_sharpe)} probable,"
-        f" and {_percent(CONFIDENCE)} is the least"
+        f"after {counted(o.trials, 'trial')} skill is {percent(o.deflated_sharpe)} probable,"
+        f" and {percent(CONFIDENCE)} is the least"
+    )
+
+
+def _luck(chance: float) -> str:
+    if math.isnan(chance):
+        return "too little data to tell how often luck alone does as well"
+    return (
+        f"luck alone makes a best set this good in {percent(chance)} of the cases,"
+        f" and {percent(1.0 - CONFIDENCE)} is the most"
     )
 
 
@@ -137,13 +199,5 @@ def _other_half(loss_probability: float) -> str:
         return "too little data to tell whether what is best in one half of time loses in the other"
     return (
         "what is best in one half of time loses in the other"
-        f" in {_percent(loss_probability)} of the splits"
+        f" in {percent(loss_probability)} of the splits"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _percent(fraction: float) -> str:
-    return f"{fraction * 100:.0f} %"
