@@ -10,7 +10,15 @@ import pytest
 from bokeh.document import Document
 
 from toolkit.errors import ConfigError
-from toolkit.views.charts.reduction import overview
+from toolkit.views.charts.reduction import (
+    Track,
+    bars_per_point,
+    candle_tracks,
+    equity_tracks,
+    milliseconds,
+    reduced,
+    trade_columns,
+)
 from toolkit.views.charts.runs import heatmap_figure, run_figure
 from toolkit.views.charts.theme import DARK
 
@@ -52,62 +60,57 @@ def make_indicators(bars: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"ema": bars["close"], "stoch_rsi_k": 40.0, "stoch_rsi_d": 35.0})
 
 
-def reduced(count: int, max_candles: int):
+def candles(count: int, most: int) -> tuple[pd.DataFrame, dict[str, list]]:
     bars = make_bars(count)
-    return bars, overview(
-        bars=bars,
-        trades=make_trades(bars, [10, 40]),
-        equity=make_equity(bars),
-        indicators=make_indicators(bars),
-        max_candles=max_candles,
-    )
+    tracks = candle_tracks(bars)
+    tracks |= equity_tracks(make_equity(bars), tracks["time"].values)
+    tracks["ema"] = Track(values=bars["close"].to_numpy().copy(), how="exact")
+    return bars, reduced(tracks, bars_per_point(count, most))
 
 
 def test_few_bars_are_shown_as_they_are():
-    bars, shown = reduced(100, 100)
-    assert shown.bars_per_candle == 1
-    assert shown.candles["close"] == bars["close"].tolist()
-    assert shown.candles["stoch_rsi_k"] == [40.0] * 100
-    assert shown.trades["entry_x"] == [10.0, 40.0]
-    assert shown.trades["exit_x"] == [15.0, 45.0]
+    bars, shown = candles(100, 100)
+    assert shown["x"] == list(range(100))
+    assert shown["close"] == shown["ema"] == bars["close"].tolist()
 
 
 def test_candles_keep_opens_closes_highs_and_lows():
-    bars, shown = reduced(1003, 100)
-    assert shown.bars_per_candle == 11
+    bars, shown = candles(1003, 100)
     group = bars.groupby(np.arange(1003) // 11)
-    assert shown.candles["open"] == group["open"].first().tolist()
-    assert shown.candles["high"] == group["high"].max().tolist()
-    assert shown.candles["low"] == group["low"].min().tolist()
-    assert shown.candles["close"] == group["close"].last().tolist()
-    assert "stoch_rsi_k" not in shown.candles
-    assert shown.trades["entry_x"][1] == pytest.approx((40 + 0.5) / 11 - 0.5)
+    assert shown["open"] == group["open"].first().tolist()
+    assert shown["high"] == group["high"].max().tolist()
+    assert shown["low"] == group["low"].min().tolist()
+    assert shown["close"] == group["close"].last().tolist()
+    assert shown["x"][:2] == [5.0, 16.0]
+    assert np.isnan(shown["ema"]).all()
 
 
-@pytest.mark.parametrize("max_candles", [7, 100, 5000])
-def test_the_deepest_drawdown_and_the_final_equity_survive(max_candles):
-    bars, shown = reduced(1003, max_candles)
+def test_a_trade_stands_at_its_own_bar():
+    bars = make_bars(100)
+    columns = trade_columns(make_trades(bars, [10, 40]), milliseconds(bars["timestamp"]))
+    assert columns["entry_x"] == [10, 40]
+    assert columns["exit_x"] == [15, 45]
+
+
+@pytest.mark.parametrize("most", [7, 100, 5000])
+def test_the_deepest_drawdown_and_the_final_equity_survive(most):
+    bars, shown = candles(1003, most)
     equity = make_equity(bars)
     drawdown = (equity / equity.cummax() - 1) * 100
-    assert min(shown.candles["drawdown"]) == drawdown.min()
-    assert shown.candles["equity"][-1] == equity.iloc[-1]
+    assert min(shown["drawdown"]) == drawdown.min()
+    assert shown["equity"][-1] == equity.iloc[-1]
 
 
-def test_equity_of_other_times_is_taken_as_of_the_candle():
-    bars = make_bars(4)
-    times = pd.DatetimeIndex([bars["timestamp"][1], bars["timestamp"][2] + pd.Timedelta("30s")])
-    shown = overview(
-        bars=bars,
-        trades=make_trades(bars, []),
-        equity=pd.Series([10.0, 9.0], index=times),
-        indicators=None,
-        max_candles=10,
-    )
-    assert np.array_equal(shown.candles["equity"], [np.nan, 10.0, 10.0, 9.0], equal_nan=True)
+def test_equity_of_other_times_is_taken_as_of_the_bar():
+    times = milliseconds(make_bars(4)["timestamp"])
+    moments = pd.to_datetime([times[1], times[2] + 30_000, times[3]], unit="ms", utc=True)
+    tracks = equity_tracks(pd.Series([10.0, 8.0, 9.0], index=moments), times)
+    assert np.array_equal(tracks["equity"].values, [np.nan, 10.0, 10.0, 9.0], equal_nan=True)
+    assert tracks["drawdown"].values[3] == pytest.approx(-20.0)
 
 
 def titles(layout) -> list[str]:
-    return [pane.title.text for pane in layout.children]
+    return [pane.title.text for pane in layout.children if hasattr(pane, "title")]
 
 
 def test_the_run_says_what_it_shows():
@@ -123,12 +126,14 @@ def test_the_run_says_what_it_shows():
     assert titles(whole) == [
         "AAPL   3,000 bars, 1 trade",
         "StochRSI %K, %D",
-        "Equity",
+        "Equity, $",
         "Drawdown, %",
     ]
     coarse = run_figure(**options, theme=DARK)
-    assert titles(coarse)[0] == "AAPL   3,000 bars, 3 to a candle (indicators left out), 1 trade"
-    assert len(coarse.children) == 3
+    assert titles(coarse)[:2] == [
+        "AAPL   3,000 bars, 3 to a candle (zoom in for more), 1 trade",
+        "StochRSI %K, %D (zoom in to see them)",
+    ]
     for layout in (whole, coarse):
         document = Document()
         document.add_root(layout)

@@ -33,6 +33,17 @@ def buy_and_hold(tape: Tape, capital: float) -> pd.Series[float]:
     return _series(tape, total, "buy_and_hold")
 
 
+def benchmark(tape: Tape, outcome: Outcome, capital: float) -> pd.DataFrame:
+    """Return buy and hold with the run's average exposure, and with all capital, as two columns."""
+    import pandas as pd
+
+    everything = buy_and_hold(tape, capital)
+    share = float(exposure(tape, outcome)["exposure_percent"].mean())
+    part = capital + share / 100.0 * (everything - capital)
+    columns = {f"buy and hold {share:.1f} %": part, "buy and hold 100 %": everything}
+    return pd.DataFrame(columns)
+
+
 def exposure(tape: Tape, outcome: Outcome) -> pd.DataFrame:
     """Return `invested` dollars, `exposure_percent` of equity and `positions` at each timestamp."""
     import pandas as pd

@@ -72,7 +72,17 @@ def _run(run: BacktestRun, *, symbol: str | None = None, benchmark: bool = True)
         trades=run.trades[run.trades["symbol"] == name],
         equity=run.equity,
         indicators=run.indicators(name),
+        benchmark=run.benchmark if benchmark else None,
+        parameters=run.parameters,
         symbol=name,
+    )
+
+
+def _money(run: BacktestRun, *, benchmark: bool = True) -> Any:
+    from toolkit.views.charts.money import money_figure
+
+    return money_figure(
+        run.equity, benchmark=run.benchmark if benchmark else None, exposure=run.exposure
     )
 
 
@@ -121,6 +131,6 @@ def _wrong(field: str, value: Any, allowed: list[str]) -> ConfigError:
 
 
 _PICTURES: dict[str, dict[str, Maker]] = {
-    "BacktestRun": {"run": _run},
+    "BacktestRun": {"run": _run, "equity": _money},
     "SweepTable": {"heatmap": _heatmap},
 }

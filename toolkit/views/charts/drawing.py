@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from toolkit.views.charts import scripts
 from toolkit.views.charts.theme import LIGHT, role
@@ -10,16 +11,19 @@ from toolkit.views.charts.theme import LIGHT, role
 _AXIS_WIDTH = 72
 
 
-def pane(view: Any, **options: Any) -> Any:
-    """Return an empty figure in the house style: values at the right, no frame, quiet tools."""
+def pane(view: Any, *, wheel: Literal["always", "ctrl"] = "always", **options: Any) -> Any:
+    """Return an empty figure in the house style: values at the right, no frame, quiet tools.
+
+    The wheel zooms; with `wheel="ctrl"` only with that key, and a finger scrolls the page.
+    """
+    from bokeh.models import CustomJS, WheelZoomTool
     from bokeh.plotting import figure
 
     plot = figure(
         x_range=view,
         y_axis_location="right",
-        tools="xpan,xwheel_zoom",
+        tools="xpan",
         active_drag="xpan",
-        active_scroll="xwheel_zoom",
         toolbar_location=None,
         min_border_left=10,
         min_border_right=_AXIS_WIDTH,
@@ -27,6 +31,13 @@ def pane(view: Any, **options: Any) -> Any:
         min_border_bottom=4,
         **options,
     )
+    keys = {"ctrl": True} if wheel == "ctrl" else {}
+    zoom = WheelZoomTool(dimensions="width", modifiers=keys)
+    plot.add_tools(zoom)
+    plot.toolbar.active_scroll = zoom
+    if wheel == "ctrl":
+        touch = CustomJS(args={"plot": plot}, code=scripts.TOUCH)
+        plot.js_on_change("inner_height", touch)
     plot.xgrid.visible = False
     return plot
 
@@ -104,3 +115,20 @@ def link_crosshairs(*plots: Any) -> None:
     for plot in plots:
         horizontal = role(Span(dimension="width", line_dash="dotted"), line_color="muted")
         plot.add_tools(CrosshairTool(overlay=[horizontal, vertical], visible=False))
+
+
+def legend_above(plot: Any, lines: Mapping[str, Any]) -> None:
+    """Name the lines in a row above the plot; a click hides one or shows it again."""
+    from bokeh.models import Legend, LegendItem
+
+    items = [LegendItem(label=name, renderers=[drawn]) for name, drawn in lines.items()]
+    legend = Legend(
+        items=items,
+        orientation="horizontal",
+        click_policy="hide",
+        location="top_left",
+        margin=0,
+        padding=0,
+        spacing=12,
+    )
+    plot.add_layout(legend, "above")

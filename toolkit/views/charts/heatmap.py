@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from toolkit.errors import ConfigError
+from toolkit.views.charts.frames import compact, exact, require_columns, words
 from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, gradient, role
 
 if TYPE_CHECKING:
@@ -40,23 +41,12 @@ def heatmap_figure(
     top = cells.iloc[chosen]
     shared = int(cells["size"].max())
     plot.title.text = (
-        f"{_words(value)}: {best} {_best_value(top['mean'])} at "
-        f"{_words(x)} {_compact(top[x])}, {_words(y)} {_compact(top[y])}"
+        f"{words(value)}: {best} {_best_value(top['mean'])} at "
+        f"{words(x)} {compact(top[x])}, {words(y)} {compact(top[y])}"
         + (f" (mean of {shared} runs a cell)" if shared > 1 else "")
     )
     apply_theme(plot, theme)
     return plot
-
-
-def require_columns(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    """Raise ConfigError that names the first of `columns` that `frame` lacks."""
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ConfigError(
-            f"{name} lacks the column {missing[0]!r}; it has: {', '.join(map(str, frame.columns))}",
-            field=missing[0],
-            allowed=list(columns),
-        )
 
 
 def _heatmap(cells: pd.DataFrame, x: str, y: str, theme: Theme, *, best: int) -> Any:
@@ -65,18 +55,18 @@ def _heatmap(cells: pd.DataFrame, x: str, y: str, theme: Theme, *, best: int) ->
     plot, colours = _grid(cells, x, y), _colours(cells["mean"], theme)
     means = cells["mean"]
     data = {
-        "x": [_compact(v) for v in cells[x]],
-        "y": [_compact(v) for v in cells[y]],
+        "x": [compact(v) for v in cells[x]],
+        "y": [compact(v) for v in cells[y]],
         "value": means.tolist(),
         "shade": means.clip(colours.low, colours.high).tolist(),
-        "shown": [_exact(v) for v in means],
+        "shown": [exact(v) for v in means],
         "runs": cells["size"].tolist(),
     }
     colour = {"field": "shade", "transform": colours}
     drawn = plot.rect("x", "y", 1, 1, source=data, fill_color=colour, line_color=None, name="cells")
     tooltips = [
-        (_words(x), "@x"),
-        (_words(y), "@y"),
+        (words(x), "@x"),
+        (words(y), "@y"),
         ("value", "@shown"),
         ("runs", "@runs"),
     ]
@@ -100,10 +90,10 @@ def _grid(cells: pd.DataFrame, x: str, y: str) -> Any:
     from bokeh.plotting import figure
 
     plot = figure(
-        x_range=[_compact(v) for v in sorted(cells[x].unique())],
-        y_range=[_compact(v) for v in sorted(cells[y].unique())],
-        x_axis_label=_words(x),
-        y_axis_label=_words(y),
+        x_range=[compact(v) for v in sorted(cells[x].unique())],
+        y_range=[compact(v) for v in sorted(cells[y].unique())],
+        x_axis_label=words(x),
+        y_axis_label=words(y),
         tools="",
         toolbar_location=None,
         height=420,
@@ -125,20 +115,6 @@ def _colours(values: pd.Series[float], theme: Theme) -> Any:
     )
 
 
-def _words(name: str) -> str:
-    group, _, short = name.rpartition(".")
-    shown = short if short.startswith(group) else f"{group} {short}"
-    return shown.replace("_", " ")
-
-
 def _best_value(value: float) -> str:
     # A profit factor divides by the losses.
-    return "∞ (no losing trade)" if math.isinf(value) else _compact(value)
-
-
-def _exact(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.4f}"
-
-
-def _compact(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, (int, float)) else str(value)
+    return "∞ (no losing trade)" if math.isinf(value) else compact(value)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
-from toolkit.views.charts import scripts
-from toolkit.views.charts.drawing import candles, line, pane, time_axis
-from toolkit.views.charts.heatmap import heatmap_figure, require_columns
-from toolkit.views.charts.reduction import Overview, overview
+from toolkit.views.charts.drawing import line
+from toolkit.views.charts.frames import require_columns
+from toolkit.views.charts.heatmap import heatmap_figure
+from toolkit.views.charts.money import benchmark_tracks, drawdown_pane, equity_pane
+from toolkit.views.charts.reduction import (
+    Track,
+    candle_tracks,
+    equity_tracks,
+    trade_columns,
+)
 from toolkit.views.charts.theme import LIGHT, Theme, apply_theme, role
+from toolkit.views.charts.timeline import MAX_POINTS, Reading, Timeline
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from toolkit.core.parameters import Parameters
+
 __all__ = ["heatmap_figure", "run_figure"]
 
-MAX_CANDLES = 1000
 _BARS = ("timestamp", "open", "high", "low", "close")
 _TRADES = (
     "entry_time",
@@ -27,6 +35,8 @@ _TRADES = (
     "return_percent",
     "exit_reason",
 )
+_INDICATORS = ("ema", "stoch_rsi_k", "stoch_rsi_d")
+_DIRECTION = "return this.data.close.map((close, i) => close >= this.data.open[i] ? 'up' : 'down')"
 
 
 def run_figure(
@@ -35,156 +45,162 @@ def run_figure(
     trades: pd.DataFrame,
     equity: pd.Series[float],
     indicators: pd.DataFrame | None = None,
+    benchmark: pd.DataFrame | None = None,
+    parameters: Parameters | None = None,
     symbol: str = "",
     theme: Theme = LIGHT,
-    max_candles: int = MAX_CANDLES,
+    max_candles: int = MAX_POINTS,
 ) -> Any:
     """Return a Bokeh layout of one symbol's run: price and trades, StochRSI, equity, drawdown.
 
-    `bars` has timestamp, open, high, low, close; `equity` is indexed by time; `indicators` (ema,
-    stoch_rsi_k, stoch_rsi_d) has a row per bar, None leaves them out. Beyond `max_candles`
-    several bars share a candle and indicators, which would mislead then, are left out; the title
-    says so. Raises ConfigError where columns are missing or there are no bars.
+    `bars` has timestamp, open, high, low, close; `equity` and `benchmark` (see
+    `money.money_figure`) are indexed by time; `indicators` (ema, stoch_rsi_k, stoch_rsi_d)
+    has a row per bar; the bands are those of `parameters`. Beyond `max_candles` several bars share
+    a candle and indicators, which would mislead then, are left out until somebody zooms in; the
+    title says so. Raises ConfigError where columns are missing or there are no bars.
     """
-    from bokeh.models import Column, ColumnDataSource
-
     require_columns("bars", bars, _BARS)
     require_columns("trades", trades, _TRADES)
     if bars.empty:
         raise ConfigError("there are no bars to draw", field="bars", allowed="one row at least")
-    shown = overview(
-        bars=bars, trades=trades, equity=equity, indicators=indicators, max_candles=max_candles
-    )
-    source = ColumnDataSource(shown.candles, name="bars")
-    panes = _panes(source, shown, title=_title(symbol, shown))
-    layout = Column(*panes, sizing_mode="stretch_width", spacing=0, name="run")
+    tracks = candle_tracks(bars)
+    times = tracks.pop("time").values
+    tracks |= equity_tracks(equity, times)
+    tracks |= benchmark_tracks(benchmark, times)
+    tracks |= _indicator_tracks(indicators)
+    line_of_time = Timeline(times, tracks, most=max_candles)
+    beside = list(benchmark.columns) if benchmark is not None else []
+    layout = _panes(line_of_time, trade_columns(trades, times), symbol, parameters, beside)
     apply_theme(layout, theme)
     return layout
 
 
-def _panes(source: Any, shown: Overview, *, title: str) -> list[Any]:
-    from bokeh.models import Range1d
-
-    count = len(shown.candles["x"])
-    view = Range1d(-1, count, bounds=(-1 - count * 0.05, count * 1.05), syncable=False)
-    panes = [_price(source, shown, view, title=title)]
-    if "stoch_rsi_k" in shown.candles:
-        panes.append(_momentum(source, view))
-    panes += [_equity(source, view), _drawdown(source, view)]
-    _finish(panes, source, view, count)
-    return panes
+def _indicator_tracks(indicators: pd.DataFrame | None) -> dict[str, Track]:
+    if indicators is None:
+        return {}
+    known = [name for name in _INDICATORS if name in indicators]
+    return {
+        name: Track(values=indicators[name].to_numpy(dtype=float).copy(), how="exact")
+        for name in known
+    }
 
 
-def _title(symbol: str, shown: Overview) -> str:
-    story = f"{shown.bars:,} bars"
-    if shown.bars_per_candle > 1:
-        story += f", {shown.bars_per_candle} to a candle (indicators left out)"
-    trades = len(shown.trades["pnl"])
-    story += f", {trades:,} trade{'s' * (trades != 1)}"
-    return f"{symbol}   {story}" if symbol else story
+def _panes(
+    timeline: Timeline,
+    trades: Any,
+    symbol: str,
+    parameters: Parameters | None,
+    beside: list[str],
+) -> Any:
+    price = _price(timeline, trades)
+    titles = [(price, *_story(symbol, timeline, len(trades["pnl"])))]
+    digits = 2 if timeline.source.data["close"][-1] >= 1 else 6
+    readings = [Reading(column=n, name=n[0].upper(), decimals=digits) for n in _BARS[1:]]
+    if "ema" in timeline.tracks:
+        readings.append(Reading(column="ema", name="EMA", decimals=digits))
+    if "stoch_rsi_k" in timeline.tracks and (timeline.size == 1 or timeline.detailed):
+        momentum = _momentum(timeline, parameters)
+        titles.append((momentum, "StochRSI %K, %D", "StochRSI %K, %D (zoom in to see them)"))
+        readings += [
+            Reading(column=f"stoch_rsi_{n}", name=f"%{n.upper()}", decimals=1) for n in "kd"
+        ]
+    equity_pane(timeline, height=150, beside=beside)
+    drawdown_pane(timeline, height=130)
+    readings += [
+        Reading(column="equity", name="equity", unit=" $"),
+        Reading(column="drawdown", name="drawdown", unit=" %"),
+    ]
+    return timeline.layout(name="run", readings=readings, titles=titles)
 
 
-def _price(source: Any, shown: Overview, view: Any, *, title: str) -> Any:
-    from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
+def _story(symbol: str, timeline: Timeline, trades: int) -> tuple[str, str]:
+    """Return the title for a candle per bar, and for several bars to a candle."""
+    head = f"{symbol}   {timeline.bars:,} bars" if symbol else f"{timeline.bars:,} bars"
+    tail = f"{trades:,} trade{'s' * (trades != 1)}"
+    hint = "zoom in for more" if timeline.detailed else "indicators left out"
+    return f"{head}, {tail}", f"{head}, # to a candle ({hint}), {tail}"
 
-    plot = pane(
-        view, name="price", title=title, window_axis="x", height=320, sizing_mode="stretch_width"
-    )
-    wicks, _ = candles(plot, source)
-    drawn = [wicks]
-    if "ema" in shown.candles:
+
+def _price(timeline: Timeline, trades: Any) -> Any:
+    from bokeh.models import DataRange1d, NumeralTickFormatter
+
+    plot = timeline.pane("price", title=" ", height=320)
+    source = timeline.source
+    drawn = [_candles(plot, source)]
+    if "ema" in timeline.tracks:
         drawn.append(line(plot, source, "ema", "ema"))
     plot.y_range = DataRange1d(renderers=drawn, range_padding=0.1)
-    trades = ColumnDataSource(shown.trades, name="trades")
-    marks = _trade_marks(plot, trades)
-    hover = HoverTool(
-        renderers=marks,
-        tooltips=[
-            ("bought", "@entry_price{0,0.00####} on @entry_time{%F %T}"),
-            ("sold", "@exit_price{0,0.00####} on @exit_time{%F %T}"),
-            ("result", "@pnl{+0,0.00} (@return_percent{+0.00} %)"),
-            ("reason", "@exit_reason"),
-        ],
-        formatters={"@entry_time": "datetime", "@exit_time": "datetime"},
-    )
-    plot.add_tools(hover)
+    small = abs(source.data["close"][-1]) < 1
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.000000" if small else "0,0.00")
+    _trades(plot, trades)
     return plot
 
 
-def _trade_marks(plot: Any, trades: Any) -> list[Any]:
-    ways = plot.segment(
-        "entry_x", "entry_price", "exit_x", "exit_price", source=trades, line_dash="dotted"
-    )
-    role(ways.glyph, line_color="muted")
-    marks = []
+def _candles(plot: Any, source: Any) -> Any:
+    from bokeh.models import CategoricalColorMapper, CustomJSExpr
+
+    mapper = CategoricalColorMapper(factors=["up", "down"], palette=[LIGHT.up, LIGHT.down])
+    role(mapper, palette=["up", "down"])
+    colour = {"expr": CustomJSExpr(code=_DIRECTION), "transform": mapper}
+    wicks = plot.segment("x", "high", "x", "low", source=source, line_color=colour, name="wicks")
+    edges = {"left": "left", "right": "right", "top": "close", "bottom": "open"}
+    plot.quad(source=source, fill_color=colour, line_color=None, name="candles", **edges)
+    # A bar that closes where it opened has no body to be seen.
+    plot.segment("left", "close", "right", "close", source=source, line_color=colour, name="closes")
+    return wicks
+
+
+def _trades(plot: Any, trades: Any) -> None:
+    from bokeh.models import CDSView, ColumnDataSource, GroupFilter, HoverTool
+
+    source = ColumnDataSource(trades, name="trades")
+    for result, colour in (("won", "gain"), ("lost", "loss")):
+        ways = plot.segment(
+            "entry_x",
+            "entry_price",
+            "exit_x",
+            "exit_price",
+            source=source,
+            view=CDSView(filter=GroupFilter(column_name="result", group=result)),
+            line_width=2,
+            name=result,
+        )
+        role(ways.glyph, line_color=colour)
+    marks, size = [], 10 if len(trades["pnl"]) <= 150 else 7
     for kind, marker, colour in (
         ("entry", "triangle", "buy"),
         ("exit", "inverted_triangle", "sell"),
     ):
         drawn = plot.scatter(
-            f"{kind}_x", f"{kind}_price", source=trades, marker=marker, size=10, name=kind
+            f"{kind}_x", f"{kind}_price", source=source, marker=marker, size=size, name=kind
         )
         role(drawn.glyph, fill_color=colour, line_color="surface")
         marks.append(drawn)
-    return marks
-
-
-def _momentum(source: Any, view: Any) -> Any:
-    from bokeh.models import FixedTicker, Range1d
-
-    plot = pane(
-        view, name="momentum", title="StochRSI %K, %D", height=130, sizing_mode="stretch_width"
+    tooltips = [
+        ("bought", "@entry_price{0,0.00####} $ on @entry_time{%F %T} UTC"),
+        ("sold", "@exit_price{0,0.00####} $ on @exit_time{%F %T} UTC"),
+        ("result", "@pnl{+0,0.00} $ (@return_percent{+0.000} %)"),
+        ("reason", "@exit_reason"),
+    ]
+    formatters = {"@entry_time": "datetime", "@exit_time": "datetime"}
+    plot.add_tools(
+        HoverTool(renderers=marks, tooltips=tooltips, formatters=formatters, visible=False)
     )
+
+
+def _momentum(timeline: Timeline, parameters: Parameters | None) -> Any:
+    from bokeh.models import FixedTicker, Range1d, Span
+
+    plot = timeline.pane("momentum", title=" ", height=130)
     plot.y_range = Range1d(-4, 104)
     plot.yaxis.ticker = FixedTicker(ticks=[0, 50, 100])
-    line(plot, source, "stoch_rsi_d", "slow")
-    line(plot, source, "stoch_rsi_k", "fast")
+    if parameters is not None:
+        group = parameters.stoch_rsi
+        for name in ("lower_band", "upper_band"):
+            band = Span(
+                location=getattr(group, name), dimension="width", line_dash="dotted", name=name
+            )
+            plot.add_layout(role(band, line_color="muted"))
+    line(plot, timeline.source, "stoch_rsi_d", "slow")
+    line(plot, timeline.source, "stoch_rsi_k", "fast")
     return plot
-
-
-def _equity(source: Any, view: Any) -> Any:
-    from bokeh.models import DataRange1d, NumeralTickFormatter
-
-    plot = pane(
-        view,
-        name="equity",
-        title="Equity",
-        window_axis="x",
-        height=150,
-        sizing_mode="stretch_width",
-    )
-    drawn = line(plot, source, "equity", "accent")
-    plot.y_range = DataRange1d(renderers=[drawn], range_padding=0.1)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-    return plot
-
-
-def _drawdown(source: Any, view: Any) -> Any:
-    from bokeh.models import DataRange1d, NumeralTickFormatter
-
-    plot = pane(
-        view,
-        name="drawdown",
-        title="Drawdown, %",
-        window_axis="x",
-        height=140,
-        sizing_mode="stretch_width",
-    )
-    area = plot.varea("x", 0, "drawdown", source=source, fill_alpha=0.35)
-    role(area.glyph, fill_color="down")
-    drawn = line(plot, source, "drawdown", "down", width=1.0)
-    plot.y_range = DataRange1d(renderers=[drawn], end=0, range_padding=0.1)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0.0[00]")
-    return plot
-
-
-def _finish(panes: list[Any], source: Any, view: Any, count: int) -> None:
-    """Give the panes one time axis, at the bottom, and a double click that shows it all."""
-    from bokeh.events import DoubleTap
-    from bokeh.models import CustomJS
-
-    everything = CustomJS(args={"view": view, "count": count}, code=scripts.SHOW_ALL)
-    for plot in panes:
-        time_axis(plot, source)
-        plot.xaxis.visible = plot is panes[-1]
-        plot.js_on_event(DoubleTap, everything)

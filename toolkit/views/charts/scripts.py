@@ -143,3 +143,125 @@ system.addEventListener("change", look)
 addEventListener("beforeprint", on_paper)
 addEventListener("afterprint", look)
 """
+
+# Ticks at round times over bar numbers; `clock` has the time of every `step`-th bar.
+CLOCK_TICKS = """
+const {time} = clock.data
+const n = time.length
+if (n == 0) return []
+const first = Math.max(1, Math.ceil(cb_data.range.start / step))
+const last = Math.min(n - 1, Math.floor(cb_data.range.end / step))
+const width = plot.properties.inner_width.is_unset ? 600 : plot.inner_width
+const room = Math.max(2, Math.floor(width / 92))
+const pace = n > 1 ? (time[n - 1] - time[0]) / (n - 1) : 60000
+const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720,
+  1440, 2880, 10080, 20160, 43200, 86400, 129600, 259200, 525600]
+let ticks = []
+for (const size of minutes.map((m) => m * 60000)) {
+  // Where bars have pauses between them their pace is slower than within: a generous bound.
+  if ((last - first) * pace / size > room * 12) continue
+  ticks = []
+  for (let i = first; i <= last; i++) {
+    if (Math.floor(time[i] / size) != Math.floor(time[i - 1] / size)) ticks.push(i * step)
+  }
+  if (ticks.length <= room) break
+}
+// Days that are far from each other by time may stand close to each other by bars.
+const gap = (cb_data.range.end - cb_data.range.start) / width * 58
+return ticks.filter((tick, i) => i == 0 || tick - ticks[i - 1] >= gap)
+"""
+
+CLOCK_LABEL = """
+const {time} = clock.data
+const at = (x) => time[Math.round(x / step)]
+const t = at(tick)
+if (t === undefined) return ""
+const day = 86400000
+const date = (options) =>
+  new Date(t).toLocaleDateString("en-GB", {...options, timeZone: "UTC"})
+const before = index > 0 ? at(ticks[index - 1]) : undefined
+const same = (length) => before !== undefined &&
+  new Date(before).toISOString().slice(0, length) == new Date(t).toISOString().slice(0, length)
+const clock_time = new Date(t).toISOString().slice(11, 16)
+const far = ticks.length > 1 ? at(ticks[1]) - at(ticks[0]) >= day : false
+if (far || !same(10)) {
+  if (far && !same(4)) return date({day: "numeric", month: "short", year: "numeric"})
+  const before_it = at(tick - step) ?? 0
+  const begins = Math.floor(before_it / day) != Math.floor(t / day)
+  return date({day: "numeric", month: "short"}) + (far || begins ? "" : ` ${clock_time}`)
+}
+return clock_time
+"""
+
+# As many bars to a point as the screen needs for what is in view; see `reduction.reduced`.
+DETAIL = """
+const n = full.data.time.length
+const first = Math.max(0, Math.floor(view.start))
+const last = Math.min(n - 1, Math.ceil(view.end))
+const span = last - first + 1
+if (span < 1) return
+let size = 1
+while (span / size > most) size *= 2
+const shown = bars._shown
+if (shown && shown.size == size && first >= shown.from && last < shown.to) return
+const from = Math.max(0, Math.floor((first - span / 2) / size) * size)
+const to = Math.min(n, Math.ceil(last + span / 2) + 1)
+const data = {x: [], left: [], right: []}
+for (const name in hows) data[name] = []
+for (let start = from; start < to; start += size) {
+  const stop = Math.min(start + size, n) - 1
+  const middle = (start + stop) / 2, half = 0.35 * (stop - start + 1)
+  data.x.push(middle)
+  data.left.push(middle - half)
+  data.right.push(middle + half)
+  for (const name in hows) {
+    const column = full.data[name], how = hows[name]
+    let value = column[how == "first" ? start : stop]
+    if (how == "exact" && size > 1) value = NaN
+    if (how == "min" || how == "max") {
+      for (let i = start; i < stop; i++) {
+        const other = column[i]
+        if (Number.isNaN(value) || (how == "min" ? other < value : other > value)) value = other
+      }
+    }
+    data[name].push(value)
+  }
+}
+bars._shown = {size, from, to: to == n ? Infinity : to}
+bars.data = data
+for (const [plot, exact, coarse] of titles) {
+  plot.title.text = size == 1 ? exact : coarse.replace("#", size.toLocaleString("en-US"))
+}
+"""
+
+# One line above the panes: the bar under the pointer, or the newest.
+READOUT = """
+const {x, time} = bars.data
+const n = x.length
+if (n == 0) return
+let i = n - 1
+if (cb_obj.event_name == "mousemove" && cb_obj.x != null) {
+  let low = 0
+  while (low < i) {
+    const middle = (low + i) >> 1
+    if (x[middle + 1] !== undefined && (x[middle] + x[middle + 1]) / 2 < cb_obj.x) low = middle + 1
+    else i = middle
+  }
+}
+const number = (v, places) =>
+  v.toLocaleString("en-US", {minimumFractionDigits: places, maximumFractionDigits: places})
+const when = new Date(time[i]).toISOString().slice(0, 16).replace("T", " ")
+const parts = [`<span><i>${when} UTC</i></span>`]
+for (const [column, name, places, unit] of readings) {
+  const value = bars.data[column][i]
+  if (value == null || Number.isNaN(value)) continue
+  parts.push(`<span><i>${name}</i>${number(value, places)}${unit}</span>`)
+}
+line.text = parts.join("")
+"""
+
+# A finger scrolls the page; only a mouse drags the picture.
+TOUCH = """
+if (matchMedia("(pointer: coarse)").matches)
+  for (const tool of plot.toolbar.tools) if ("active" in tool && tool.active) tool.active = false
+"""

@@ -27,6 +27,7 @@ _AXIS = {
 _TITLE = {"text_font": FONT, "text_font_size": "12px", "text_font_style": "normal"}
 _LEGEND = {
     "background_fill_color": None,
+    "inactive_fill_alpha": 0.6,
     "border_line_color": None,
     "label_text_font": FONT,
     "label_text_font_size": "11px",
@@ -38,7 +39,7 @@ _AXIS_ROLES = {
 }
 _GRID_ROLES = {"grid_line_color": "grid"}
 _TITLE_ROLES = {"text_color": "text"}
-_LEGEND_ROLES = {"label_text_color": "muted"}
+_LEGEND_ROLES = {"label_text_color": "muted", "inactive_fill_color": "surface"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
