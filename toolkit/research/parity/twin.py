@@ -1,0 +1,288 @@
+"""The same bot in a world that differs in what we say: the engine, the book, and forced facts.
+
+Without forced facts it is the backtest, trade by trade (tests/research/parity/test_twin.py).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+
+from toolkit.core.engine import Engine
+from toolkit.core.matching import MatchingBook
+from toolkit.core.types import (
+    Bar,
+    ExitPlan,
+    Fill,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    OrderUpdate,
+    Reason,
+    Side,
+)
+from toolkit.errors import BrokerError, DataError
+from toolkit.research.parity.session import Change, Failure, Start
+from toolkit.research.parity.trades import Key, Leg, Trade, Trades
+
+ORDER = "parity-"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A market and what is done to the bot in it; keys name the bar of a decision.
+
+    `refusals` are bars at which no entry is made, `unattended` ones that nobody decides on.
+    `failures` are entries that buy nothing, `shares` what part of an entry is filled. `entries`
+    and `exits` come about as they say, whatever the market does; an exit of None never comes.
+    `by_hand` are positions that somebody else opened. Their positions count `bars`.
+    """
+
+    start: Start
+    symbols: tuple[str, ...]
+    warm_up: Sequence[Bar]
+    bars: Sequence[Bar]
+    changes: tuple[Change, ...] = ()
+    refusals: Mapping[Key, str] = field(default_factory=dict)
+    unattended: frozenset[Key] = frozenset()
+    failures: Mapping[Key, Failure] = field(default_factory=dict)
+    shares: Mapping[Key, float] = field(default_factory=dict)
+    entries: Mapping[Key, Leg] = field(default_factory=dict)
+    exits: Mapping[Key, Leg | None] = field(default_factory=dict)
+    by_hand: tuple[Trade, ...] = ()
+
+
+def play(world: World, prices: Mapping[str, float]) -> dict[Key, Trade]:
+    """Return the trades of a world by decision; what is open at the end counts at `prices`."""
+    twin = _Twin(world)
+    twin.run()
+    return {trade.key: trade for trade in twin.trades.result(prices)}
+
+
+class _Twin:
+    def __init__(self, world: World) -> None:
+        start = world.start
+        self._world = world
+        self._engine = Engine(
+            symbols=world.symbols,
+            parameters=start.parameters,
+            capital=start.capital,
+            name=start.name,
+        )
+        self.trades = Trades()
+        self._decided: dict[str, datetime] = {}
+        self._held: dict[str, Key] = {}
+        self._selling: dict[str, OrderRequest] = {}
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._number = count()
+        self._recover(start)
+        self._book = MatchingBook(cash=self._engine.portfolio.capital, costs=start.costs)
+        self._take_over(start)
+        for trade in world.by_hand:
+            self._plan(trade.entry.position, lambda trade=trade: self._buy_by_hand(trade))  # type: ignore[misc]
+
+    def run(self) -> None:
+        """Play all bars."""
+        changes = list(self._world.changes)
+        for bar in self._world.warm_up:
+            if self._sound(bar):
+                self._engine.warm_up(bar)
+        for number, bar in enumerate(self._world.bars):
+            while changes and changes[0].position <= number:
+                self._engine.set_parameters(changes.pop(0).values)
+            self._happen(number)
+            if self._sound(bar):
+                self._see(bar)
+        self._happen(len(self._world.bars))
+        self._happen(None)
+
+    def _see(self, bar: Bar) -> None:
+        key = (bar.symbol, bar.timestamp)
+        for update in self._book.on_bar(bar):
+            self._tell(update)
+        if key in self._world.unattended:
+            self._engine.warm_up(bar)
+            return
+        decision = self._engine.on_bar(bar, refusal=self._world.refusals.get(key, ""))
+        if decision.request is not None:
+            self._take(decision.request)
+
+    def _take(self, request: OrderRequest) -> None:
+        symbol, world = request.symbol, self._world
+        if request.side is Side.SELL:
+            if self._held.get(symbol) in world.exits:
+                self._selling[symbol] = request  # it comes about when it did
+            else:
+                self._submit(request)
+            return
+        key = (symbol, request.timestamp)
+        self._decided[request.client_order_id] = request.timestamp
+        if (failure := world.failures.get(key)) is not None:
+            self._plan(failure.position, lambda: self._engine.refused(request))
+        elif (leg := world.entries.get(key)) is not None:
+            self._plan(leg.position, lambda: self._enter(request, leg))
+        else:
+            share = Decimal(repr(world.shares.get(key, 1.0)))
+            plan = None if key in world.exits else request.exits
+            self._submit(replace(request, quantity=request.quantity * share, exits=plan))
+
+    def _submit(self, request: OrderRequest) -> None:
+        try:
+            self._book.submit(request)
+        except BrokerError:
+            self._engine.refused(request)
+
+    def _tell(self, update: OrderUpdate) -> None:
+        self._engine.on_update(update)
+        if isinstance(update, Order):
+            return
+        decided = self._decided.get(update.client_order_id)
+        self.trades.add(update, decided=decided)
+        if update.side is Side.BUY:
+            self._hold((update.symbol, decided or update.timestamp))
+        elif not self._engine.portfolio.quantity(update.symbol):
+            self._held.pop(update.symbol, None)
+
+    def _hold(self, key: Key) -> None:
+        symbol = key[0]
+        if symbol in self._held:
+            return
+        self._held[symbol] = key
+        leg = self._world.exits.get(key)
+        if leg is not None:
+            self._plan(leg.position, lambda: self._leave(key, leg))
+
+    def _enter(self, request: OrderRequest, leg: Leg) -> None:
+        self._put_into_book(request.symbol, leg.price, leg.quantity, plan=None)
+        self._tell(_filled(request))
+        self._tell(_fill(request.symbol, Side.BUY, leg, name=request.client_order_id))
+
+    def _buy_by_hand(self, trade: Trade) -> None:
+        self._put_into_book(trade.symbol, trade.entry.price, trade.entry.quantity, plan=None)
+        self._decided[f"{ORDER}hand"] = trade.decided
+        self._tell(_fill(trade.symbol, Side.BUY, trade.entry, name=f"{ORDER}hand"))
+
+    def _leave(self, key: Key, leg: Leg) -> None:
+        symbol = key[0]
+        held = self._engine.portfolio.quantity(symbol)
+        if self._held.get(symbol) != key or not held:
+            return
+        fee = self._take_out_of_book(symbol, leg.price)
+        exact = key in self._world.entries or leg.quantity == held
+        if exact and leg.quantity <= held:
+            fee, held = leg.fee, leg.quantity
+        request = self._selling.pop(symbol, None)
+        name = request.client_order_id if request else f"{ORDER}out"
+        if request is not None:
+            self._tell(_filled(request))
+        self._tell(_fill(symbol, Side.SELL, replace(leg, quantity=held, fee=fee), name=name))
+
+    def _recover(self, start: Start) -> None:
+        for update in start.recovered:
+            self._engine.on_update(update)
+            if isinstance(update, Fill):
+                self.trades.add(update)
+        self.trades.forget_closed()
+        for request in start.pending:
+            self._decided[request.client_order_id] = request.timestamp
+            self._engine.adopt(request)
+
+    def _take_over(self, start: Start) -> None:
+        for symbol, held in self._engine.portfolio.holdings.items():
+            key, lot = (symbol, held.entry_time), start.lots.get(symbol)
+            plan = lot.plan if lot and key not in self._world.exits else None
+            self._put_into_book(symbol, held.entry_price, held.quantity, plan=plan)
+            if lot is not None and plan is not None and lot.peak > held.entry_price:
+                self._book.on_bar(_flat(symbol, lot.peak))
+            self._hold(key)
+        for request in start.pending:
+            self._take(request)
+
+    def _put_into_book(
+        self, symbol: str, price: float, quantity: Decimal, *, plan: ExitPlan | None
+    ) -> None:
+        """Let the book hold it: it keeps the cash, and the protection."""
+        request = _request(f"{ORDER}{next(self._number)}", symbol, Side.BUY, quantity, plan)
+        try:
+            self._book.submit(request)
+        except BrokerError:
+            return  # it holds some already
+        self._book.on_bar(_flat(symbol, price))
+
+    def _take_out_of_book(self, symbol: str, price: float) -> Decimal:
+        """Let the book sell all that it holds; returns its fee in dollars."""
+        fee = Decimal(0)
+        for position in [p for p in self._book.positions() if p.symbol == symbol]:
+            name = f"{ORDER}{next(self._number)}"
+            self._book.submit(_request(name, symbol, Side.SELL, position.quantity, None))
+            for update in self._book.on_bar(_flat(symbol, price)):
+                fee += update.fee if isinstance(update, Fill) else Decimal(0)
+        return fee
+
+    def _plan(self, position: int, action: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (position, next(self._number), action))
+
+    def _happen(self, position: int | None) -> None:
+        """Let what is due before this bar come about; None: all that is left."""
+        while self._due and (position is None or self._due[0][0] <= position):
+            heapq.heappop(self._due)[2]()
+
+    def _sound(self, bar: Bar) -> bool:
+        try:
+            self._engine.check(bar)
+        except DataError:
+            return False  # the bot left it out as well
+        return True
+
+
+def _flat(symbol: str, price: float) -> Bar:
+    return Bar(symbol=symbol, timestamp=NEVER, open=price, high=price, low=price, close=price)
+
+
+def _request(
+    name: str, symbol: str, side: Side, quantity: Decimal, plan: ExitPlan | None
+) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=name,
+        symbol=symbol,
+        side=side,
+        quantity=quantity,
+        reason=Reason.MANUAL,
+        timestamp=NEVER,
+        exits=plan,
+    )
+
+
+def _filled(request: OrderRequest) -> Order:
+    return Order(
+        id=f"{ORDER}{request.client_order_id}",
+        client_order_id=request.client_order_id,
+        symbol=request.symbol,
+        side=request.side,
+        quantity=request.quantity,
+        order_type=OrderType.MARKET,
+        status=OrderStatus.FILLED,
+        reason=request.reason,
+        submitted_at=request.timestamp,
+        updated_at=request.timestamp,
+    )
+
+
+def _fill(symbol: str, side: Side, leg: Leg, *, name: str) -> Fill:
+    return Fill(
+        order_id=name,
+        client_order_id=name,
+        symbol=symbol,
+        side=side,
+        price=leg.price,
+        quantity=leg.quantity,
+        fee=leg.fee,
+        timestamp=leg.time,
+        reason=leg.reason,
+    )
