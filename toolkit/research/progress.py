@@ -18,8 +18,12 @@ def progress_of(progress: bool | Report, *, total: int, what: str) -> Iterator[R
     stride = max(1, total // UPDATES)
 
     def thinned(report: Report) -> Report:
+        told = 0
+
         def call(done: int, of: int) -> None:
-            if done % stride == 0 or done == of:
+            nonlocal told
+            if done - told >= stride or done == of:
+                told = done
                 report(done, of)
 
         return call
@@ -40,12 +44,22 @@ def _bar(total: int, what: str) -> Iterator[Report]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
     console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),  # moves while the first results are waited for
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     visible = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, disable=not visible) as bar:
         task = bar.add_task(what, total=total)

@@ -143,16 +143,17 @@ def test_progress_is_reported_to_the_end() -> None:
 
 def test_an_interrupt_keeps_what_is_done() -> None:
     def interrupt(done: int, _total: int) -> None:
-        if done == 5:
+        if done >= 5:
             raise KeyboardInterrupt
 
     table = sweep(noise(1), GRID, progress=interrupt)
     whole = sweep(noise(1), GRID, progress=False)
     assert table.interrupted and not whole.interrupted
-    assert len(table.frame) == 5
-    assert "interrupted after 5" in repr(table)
+    done = len(table.frame)
+    assert 5 <= done < 12
+    assert f"interrupted after {done}" in repr(table)
     pd.testing.assert_frame_equal(table.frame, whole.frame.loc[table.frame.index])
-    assert table.verdict().overfitting.trials == 5
+    assert table.verdict().overfitting.trials == done
 
 
 def test_a_chosen_set_must_be_one_of_those_that_were_run(table: SweepTable) -> None:

@@ -12,9 +12,13 @@ import numpy as np
 
 from toolkit.errors import DataError, StoreError
 from toolkit.research.backtest import run_of
+from toolkit.research.progress import progress_of
 from toolkit.research.store.code import code_version
 from toolkit.research.store.entries import SavedRun, costs_of, entry_of, signals_of
 from toolkit.research.store.record import Record
+from toolkit.research.sweeps.search import search_of
+from toolkit.research.sweeps.sweep import sweep_of
+from toolkit.research.sweeps.work import Alone
 from toolkit.research.tape import Bars, Tape, tape_of
 
 if TYPE_CHECKING:
@@ -114,6 +118,31 @@ def backtest_again(saved: SavedRun, tape: Tape) -> Any:
         costs=costs_of(record),
         signals=signals_of(saved),
     )
+
+
+def sweep_again(saved: SavedRun, tape: Tape) -> Any:
+    """Run a kept sweep again, in this thread."""
+    record, options = saved.record, saved.record.options
+    search = search_of(
+        options["axes"],
+        record.parameters,
+        method=options["method"],
+        trials=options.get("trials"),
+        seed=options.get("seed", 0),
+    )
+    how = {
+        name: options[name] for name in ("method", "metric", "trials", "seed") if name in options
+    }
+    with progress_of(True, total=search.total, what="again") as report:
+        return sweep_of(
+            tape,
+            search,
+            capital=record.capital,
+            costs=costs_of(record),
+            crew=Alone(),
+            report=report,
+            how=how,
+        )
 
 
 def _same_bars(record: Record, bars: Any) -> Tape:

@@ -22,6 +22,7 @@ from toolkit.research.store.reproduction import (
     backtest_again,
     bars_of_file,
     reproduce,
+    sweep_again,
 )
 from toolkit.research.store.runs import Runs
 from toolkit.research.store.trials import TrialLedger
@@ -52,7 +53,14 @@ class RunStore:
         runners: Mapping[str, Runner] | None = None,
     ) -> None:
         self.folder = folder
-        self._loader, self._runners = loader, runners or {"backtest": backtest_again}
+        self._loader, self._runners = (
+            loader,
+            runners
+            or {
+                "backtest": backtest_again,
+                "sweep": sweep_again,
+            },
+        )
         self.trials = TrialLedger(folder / "trials.sqlite", clock=clock)
         self._file = Database(folder / "runs.sqlite", tables=_TABLES, version=VERSION)
         self._clock = clock

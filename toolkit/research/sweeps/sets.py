@@ -117,8 +117,10 @@ class Sets:
 
 def _alike(columns: list[Ints], size: int) -> list[Ints]:
     """Return the rows that are equal in all columns, groups in the order of their first row."""
-    if not columns or not size:
-        return [np.arange(size)] if size else []
+    if size <= 0:
+        return []
+    if not columns:
+        return [np.arange(size)]
     _, firsts, inverse = np.unique(
         np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True
     )

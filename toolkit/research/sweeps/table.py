@@ -86,7 +86,7 @@ class SweepTable:
 
     def best_number(self, metric: str = "sharpe") -> int | None:
         """Return the number of the best set, None where none closed a trade."""
-        values = self.results.metrics[:, METRICS.index(_known_metric(metric))]
+        values = self.results.metrics[:, METRICS.index(known_metric(metric))]
         values = -values if metric in LOWER_IS_BETTER else values
         traded = self.results.metrics[:, METRICS.index("trades")] > 0
         values = np.where(traded & ~np.isnan(values), values, -np.inf)
@@ -113,7 +113,7 @@ class SweepTable:
                 allowed=[name for name in self.grid.axes if name != columns],
             )
         return self.frame.pivot_table(
-            index=index, columns=columns, values=_known_metric(value), aggfunc="mean", dropna=False
+            index=index, columns=columns, values=known_metric(value), aggfunc="mean", dropna=False
         )
 
     def heatmap(self, x: str | None = None, y: str | None = None, value: str = "sharpe") -> Any:
@@ -128,7 +128,7 @@ class SweepTable:
             )
         across = self._axis(x) if x else next(n for n in names if n != (y and self._axis(y)))
         up = self._axis(y) if y else next(n for n in names if n != across)
-        return self.plotter(self, across, up, _known_metric(value))
+        return self.plotter(self, across, up, known_metric(value))
 
     def overfitting(self) -> Overfitting:
         """Return what the best Sharpe ratio is worth, given all that was tried."""
@@ -169,7 +169,7 @@ class SweepTable:
             self.frame,
             tuple(self.grid.axes),
             self._best(metric) if parameters is None else self._number(parameters),
-            metric=_known_metric(metric),
+            metric=known_metric(metric),
             lower_is_better=LOWER_IS_BETTER,
             steps=steps,
             within=within,
@@ -210,7 +210,8 @@ class SweepTable:
         return f"<p>{self!r}</p>".replace("<Sweep", "&lt;Sweep").replace("></p>", "&gt;</p>") + html
 
 
-def _known_metric(metric: str) -> str:
+def known_metric(metric: str) -> str:
+    """Return the name of a metric; raises ConfigError for others."""
     if metric not in METRICS:
         raise ConfigError(
             f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
