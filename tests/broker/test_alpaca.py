@@ -60,6 +60,27 @@ async def test_an_entry_is_filled_and_gets_its_net(room: Room):
     assert room.broker.health() == {}
 
 
+async def test_no_order_waits_to_hear_what_may_be_done_with_its_symbol(tmp_path: Path):
+    room = Room(tmp_path, symbols=("NOPE", "AAPL"))
+    room.market.prices = {"AAPL": Decimal(100)}
+    asked: list[str] = []
+
+    def look(operation: str) -> str:
+        asked.append(operation)
+        return ""
+
+    room.market.fault = look
+    try:
+        await room.start()
+        assert asked.count("asset") == 2
+        await room.market.advance(600)
+        asked.clear()
+        await room.broker.submit(request())
+        assert asked == ["submit buy"]
+    finally:
+        await room.broker.stop()
+
+
 async def test_the_intent_is_on_disk_before_the_request_leaves(room: Room):
     await room.start()
     seen: list[str] = []

@@ -35,11 +35,13 @@ from toolkit.errors import BrokerError, NotConnected
 RECONCILE_EVERY = timedelta(seconds=60)
 POLL_EVERY = timedelta(seconds=3)
 BEAT = 0.25
+ASSETS_EVERY = 60.0
 
 
 class AlpacaBroker:
     """One account, one bot. `prefix` begins every client order id of ours.
 
+    What may be done with `symbols` is known before the first order, and kept fresh.
     `claim` names symbols whose holdings, found in the account, become ours; they are protected by
     `claimed_exits`. `clock` and `pause(seconds)` are the only ways in which it learns of time.
     """
@@ -50,6 +52,7 @@ class AlpacaBroker:
         trading: Trading,
         stream: OrderStream,
         journal: Path,
+        symbols: Sequence[str] = (),
         prefix: str = "stochrsi-",
         claim: Sequence[str] = (),
         claimed_exits: ExitPlan | None = None,
@@ -64,6 +67,7 @@ class AlpacaBroker:
         self._audit = Audit(self._books, self._desk, claim=claim, exits=claimed_exits or ExitPlan())
         self._counter = Counter(self._books, self._desk, self._keeper)
         self._trading, self._stream = trading, stream
+        self._symbols = symbols
         self._clock, self._pause = clock, pause
         self._recovered = self._started = self._stopped = False
         self._stream_down = "the order stream is connecting"
@@ -105,6 +109,7 @@ class AlpacaBroker:
         self._keeper.wake_all()
         self._run(self._watch_positions, "positions")
         self._run(self._watch_broker, "broker")
+        self._run(self._watch_assets, "assets")
 
     def on_bar(self, bar: Bar) -> None:
         """Let targets, trails and nets see a final bar."""
@@ -251,6 +256,7 @@ class AlpacaBroker:
             await self._pause(BEAT)
             if self.journal.problem:
                 self.journal.retry()
+            self.journal.tidy()
             self._keeper.wake_all()
 
     async def _watch_broker(self) -> None:
@@ -267,6 +273,11 @@ class AlpacaBroker:
                 self._desk.silent = error.message
             except Exception as error:  # noqa: BLE001 - published as a closed gate
                 self._books.failed("reconciliation", error)
+
+    async def _watch_assets(self) -> None:
+        while self._symbols:
+            await self._desk.refresh_assets(self._symbols)
+            await self._pause(ASSETS_EVERY)
 
     def _audit_due(self) -> bool:
         now, soon = self._clock(), self._desk.audit_wanted or self._desk.silent

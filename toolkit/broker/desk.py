@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +19,7 @@ SILENCE = timedelta(seconds=2)
 LONG_SILENCE = timedelta(seconds=10)
 YOUNG = timedelta(seconds=10)
 CLOCK_AGE = timedelta(seconds=60)
+ASSET_AGE = timedelta(seconds=150)  # then an order waits until it was asked for again
 LOOK_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between looks for an order of unknown outcome
 
 
@@ -30,7 +33,7 @@ class Desk:
         self.trading = trading
         self.books = books
         self.silent = ""
-        self._assets: dict[str, Asset] = {}
+        self._assets: dict[str, tuple[datetime, Asset]] = {}
         self._clock: MarketClock | None = None
         self._clock_at: datetime | None = None
         self._doubted = False
@@ -39,16 +42,28 @@ class Desk:
 
     async def asset(self, symbol: str) -> Asset:
         """Return what may be done with a symbol; what was known once serves when nobody answers."""
-        try:
-            self._assets[symbol] = await self.trading.asset(symbol)
-        except NotConnected:
-            if symbol not in self._assets:
-                raise
-        return self._assets[symbol]
+        known = self._assets.get(symbol)
+        if known is None or self.books.now() - known[0] >= ASSET_AGE:
+            try:
+                await self._ask_asset(symbol)
+            except NotConnected:
+                if symbol not in self._assets:
+                    raise
+        return self.known_asset(symbol)
 
     def known_asset(self, symbol: str) -> Asset:
         """Return an asset that was asked for before."""
-        return self._assets[symbol]
+        return self._assets[symbol][1]
+
+    async def refresh_assets(self, symbols: Iterable[str]) -> None:
+        """Ask for symbols, so that no order has to wait for it."""
+        for symbol in symbols:
+            with suppress(BrokerError):  # the order that needs it asks again, and says so
+                await self._ask_asset(symbol)
+
+    async def _ask_asset(self, symbol: str) -> None:
+        asset = await self.trading.asset(symbol)
+        self._assets[symbol] = (self.books.now(), asset)
 
     async def refresh_clock(self) -> None:
         """Ask for the market's hours where they may have changed; raises BrokerError."""

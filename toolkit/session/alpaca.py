@@ -64,6 +64,7 @@ def build_alpaca_bot(
         trading=trading,
         stream=AlpacaOrderStream(alpaca, now=clock),
         journal=folder / f"journal-{label}.sqlite",
+        symbols=market.symbols,
         prefix=f"{options.name}-",
         claim=options.claim,
         claimed_exits=exit_plan(parameters_from(options.parameters).risk, atr=math.nan),

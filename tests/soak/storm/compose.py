@@ -47,6 +47,7 @@ def compose(settings: Mapping[str, Any], *, loop: SteppedLoop, publish: Publish)
         trading=trading,
         stream=AlpacaOrderStream(alpaca, now=loop.now),
         journal=folder / JOURNAL,
+        symbols=symbols,
         clock=loop.now,
     )
 
