@@ -166,6 +166,15 @@ def test_a_full_disk_refuses_entries_and_keeps_the_rest_until_there_is_space(jou
     assert [n.data for n in journal.notes("gate")] == [big]
 
 
+def test_what_the_log_gathers_is_moved_into_the_file_in_quiet_moments(journal: Journal):
+    for number in range(1_500):
+        journal.note("gate", who="bot", data={"text": f"{number} " * 500})
+    before = journal.path.stat().st_size
+    journal.tidy()
+    assert before < 100_000
+    assert journal.path.stat().st_size > 1_000_000
+
+
 def test_values_keep_every_digit(journal: Journal):
     exact = Fill(
         order_id="1",

@@ -11,7 +11,7 @@ import csv
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,7 @@ from toolkit.errors import BrokerError
 
 VERSION = 1
 BACKLOG = 10_000
+TIDY_EVERY = 200  # writes
 _TABLES = """
 create table if not exists intents (
     number integer primary key, client_order_id text not null unique, symbol text not null,
@@ -66,7 +67,7 @@ class Journal:
         self._clock = clock
         self._backlog: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._lock: sqlite3.Connection | None = None
-        self._number = 0
+        self._number = self._tidy_at = 0
         file: sqlite3.Connection | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +84,7 @@ class Journal:
         file = self._file
         file.execute("pragma journal_mode=wal")
         file.execute("pragma synchronous=normal")
+        file.execute("pragma wal_autocheckpoint=0")  # else an intent may have to wait for it
         (sound,) = file.execute("pragma quick_check(1)").fetchone()
         if sound != "ok":
             raise sqlite3.DatabaseError(sound)
@@ -158,6 +160,13 @@ class Journal:
             self._file.execute(statement, row)
             self._backlog.popleft()
         self.problem = ""
+
+    def tidy(self) -> None:
+        """Move what the log beside the file has gathered into the file, where it is time for it."""
+        if self._number >= self._tidy_at:
+            self._tidy_at = self._number + TIDY_EVERY
+            with suppress(sqlite3.Error):  # the log grows meanwhile; writes tell what is wrong
+                self._file.execute("pragma wal_checkpoint(passive)").fetchall()
 
     def retry(self) -> None:
         """Try again what could not be written before; `problem` says how it went."""
