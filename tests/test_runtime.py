@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 
 import pytest
 
 from toolkit.errors import ConfigError, ToolkitError
-from toolkit.runtime import ChildProcess, LoopThread, wait_until
+from toolkit.runtime import ChildProcess, LoopThread, keep_pauses_short, wait_until
+
+
+def test_pauses_are_kept_short():
+    before, seldom = sys.getswitchinterval(), gc.get_threshold()
+    try:
+        keep_pauses_short()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > seldom[0]
+        assert sys.getswitchinterval() < 0.001
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*seldom)
+        sys.setswitchinterval(before)
 
 
 def test_a_loop_thread_runs_coroutines_and_leaves_nothing():

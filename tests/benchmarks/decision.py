@@ -6,6 +6,7 @@ order is refused and the next bar of its symbol is decided on anew. In the same 
 server sends 1,000 messages a second to a client in a process of its own; the exchange double, in
 another one, answers. Measured from the moment at which a bar is handed over by the stream to that
 at which the request is handed to the HTTP client. The p99 must stay under 5 ms on an idle machine.
+`disk`: the part of it in which the intent is put on the disk, which the machine decides.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from toolkit.bot.bot import Bot
 from toolkit.bot.events import BotState
 from toolkit.bot.watch import RealTime
 from toolkit.broker.alpaca import AlpacaBroker
+from toolkit.broker.journal import Journal
+from toolkit.broker.records import Intent
 from toolkit.client.async_client import StreamClient
 from toolkit.core.engine import Engine
 from toolkit.core.limits import RiskLimits
@@ -47,7 +50,7 @@ from toolkit.exchange.server import ExchangeServer
 from toolkit.exchange.settings import ExchangeSettings, Speed
 from toolkit.exchange.source import SimulatedSource
 from toolkit.market.alpaca import AlpacaMarketData
-from toolkit.runtime import new_event_loop
+from toolkit.runtime import keep_pauses_short, new_event_loop
 from toolkit.streaming.hub.hub import Hub
 from toolkit.streaming.server import StreamingServer
 from toolkit.streaming.settings import ServerSettings
@@ -108,6 +111,7 @@ class Clocks:
 
     def __init__(self) -> None:
         self.delays: list[int] = []
+        self.disk: list[int] = []
         self._came: dict[str, int] = {}
 
     def bar_came(self, symbol: str) -> None:
@@ -115,8 +119,13 @@ class Clocks:
         self._came[symbol] = time.perf_counter_ns()
 
     def watch(self) -> None:
-        """Look at the HTTP client's door."""
-        request = requests.Session.request
+        """Look at the HTTP client's door, and at the journal's."""
+        request, intend = requests.Session.request, Journal.intend
+
+        def timed(journal: Journal, intent: Intent, *, kept: bool = False) -> None:
+            begun = time.perf_counter_ns()
+            intend(journal, intent, kept=kept)
+            self.disk.append(time.perf_counter_ns() - begun)
 
         def watched(session: Any, method: str, url: str, **fields: Any) -> Any:
             if method == "POST" and url.endswith("/v2/orders"):
@@ -125,6 +134,7 @@ class Clocks:
             return request(session, method, url, **fields)
 
         requests.Session.request = watched  # type: ignore[method-assign,assignment]
+        Journal.intend = timed  # type: ignore[method-assign]
 
 
 class Past:
@@ -214,6 +224,7 @@ def compose(
             trading=trading,
             stream=AlpacaOrderStream(settings),
             journal=folder / "journal.sqlite",
+            symbols=symbols,
         ),
         engine=Engine(
             symbols=symbols,
@@ -264,6 +275,7 @@ async def measure(symbols: Sequence[str], environment: Mapping[str, str]) -> dic
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         await loop.run_in_executor(None, near.recv)
         bot = compose(environment, folder, symbols, stream, server)
+        keep_pauses_short()
         running = asyncio.create_task(bot.run())
         quotes = asyncio.create_task(publish_quotes(server))
         async with asyncio.timeout(120.0):
@@ -284,18 +296,21 @@ async def measure(symbols: Sequence[str], environment: Mapping[str, str]) -> dic
         heard = await loop.run_in_executor(None, near.recv)
         client.join()
     await server.stop()
-    delays = np.array(clocks.delays) / 1e6
-    return _report(delays, heard=heard, seconds=seconds, decisions=ROUNDS * len(symbols))
+    return _report(clocks, heard=heard, seconds=seconds, decisions=ROUNDS * len(symbols))
 
 
-def _report(delays: np.ndarray, *, heard: int, seconds: float, decisions: int) -> dict[str, Any]:
-    p50, p99 = np.percentile(delays, [50, 99])
+def _report(clocks: Clocks, *, heard: int, seconds: float, decisions: int) -> dict[str, Any]:
+    def at(percent: float, times: Sequence[int]) -> float:
+        return round(float(np.percentile(times, percent)) / 1e6, 3)
+
     return {
         "decisions": decisions,
-        "orders": len(delays),
-        "p50_ms": round(float(p50), 3),
-        "p99_ms": round(float(p99), 3),
-        "max_ms": round(float(delays.max()), 3),
+        "orders": len(clocks.delays),
+        "p50_ms": at(50, clocks.delays),
+        "p99_ms": at(99, clocks.delays),
+        "max_ms": at(100, clocks.delays),
+        "disk_p50_ms": at(50, clocks.disk),
+        "disk_p99_ms": at(99, clocks.disk),
         "messages_heard": heard,
         "messages_per_second": MESSAGES_PER_SECOND,
         "seconds": round(seconds, 1),
@@ -320,9 +335,9 @@ def main() -> int:
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
-        table = Table("decisions", "p50 ms", "p99 ms", "max ms", title="final bar to order request")
-        figures = (found[name] for name in ("orders", "p50_ms", "p99_ms", "max_ms"))
-        table.add_row(*map(str, figures))
+        names = ("orders", "p50_ms", "p99_ms", "max_ms", "disk_p50_ms", "disk_p99_ms")
+        table = Table(*names, title="final bar to order request")
+        table.add_row(*(str(found[name]) for name in names))
         Console().print(table)
     return 0 if found["orders"] == found["decisions"] and found["p99_ms"] < LIMIT_MS else 1
 

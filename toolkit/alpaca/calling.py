@@ -31,6 +31,7 @@ ATTEMPTS = 4
 WORKERS = 4
 SHORTEST, LONGEST = 0.25, 4.0
 QUIET = 1.0  # after a 429 that does not say how long
+GIVE_WAY = 50e-6  # seconds in which a thread that was woken gets the GIL
 
 
 class Translate(Protocol):
@@ -184,6 +185,8 @@ class Caller(Generic[ClientT]):
         self, what: str, request: Callable[[Line[ClientT]], T], pool: ThreadPoolExecutor
     ) -> T:
         future: Future[T] = pool.submit(self._with_line, request)
+        if pool is self._changes:
+            time.sleep(GIVE_WAY)  # noqa: ASYNC251 - else it begins when the loop has nothing to do
         self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
         settings = self._settings

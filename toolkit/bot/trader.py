@@ -240,14 +240,11 @@ class Trader:
         request = decision.request
         if request is not None and self._at_once:
             self._send(request)
+            await asyncio.sleep(0)  # it is on its way before anything else is done
         self._publish(decision.evaluation)
         if decision.signal:
             self._publish(decision.signal)
-        if request is None:
-            return
-        if self._at_once:
-            await asyncio.sleep(0)  # it is on its way before the next event is looked at
-        else:
+        if request is not None and not self._at_once:
             await self.submit(request)
 
     def _send(self, request: OrderRequest) -> None:

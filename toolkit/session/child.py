@@ -16,7 +16,7 @@ import orjson
 
 from toolkit.config import Settings
 from toolkit.errors import ToolkitError
-from toolkit.runtime import new_event_loop, process_started
+from toolkit.runtime import keep_pauses_short, new_event_loop, process_started
 from toolkit.session.logs import set_up_logging
 from toolkit.session.options import LaunchOptions
 from toolkit.session.registry import Registry, ServerRecord
@@ -58,6 +58,7 @@ async def serve(
     """
     registry = Registry(settings.state_dir)
     await service.start()
+    keep_pauses_short()
     record = service.record(isolation=isolation)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
