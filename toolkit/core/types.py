@@ -104,7 +104,7 @@ class Bar:
 
     `feed` says who printed it (`iex`, `sip`, `crypto`, `simulated`; empty: not known),
     `adjustment` what was done to its prices, `revision` how often it was corrected since it was
-    first final.
+    first final. `spread` is the mean of ask minus bid of its quotes, None where it had none.
     """
 
     symbol: str
@@ -118,6 +118,7 @@ class Bar:
     feed: str = ""
     adjustment: str = "raw"
     revision: int = 0
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ class BarBuilder:
         self._feed = feed
         self._start: datetime | None = None
         self._forming: dict[str, Bar] = {}
+        self._spreads: dict[str, tuple[float, int]] = {}
         self._late = 0
 
     @property
@@ -46,8 +47,12 @@ class BarBuilder:
         return self._start + self._step
 
     def on_quote(self, quote: Quote) -> list[Bar]:
-        """Take a quote's mid price (volume 0); returns as `on_trade`."""
-        return self._on_price(quote.symbol, quote.timestamp, quote.mid, 0.0)
+        """Take a quote's mid price (volume 0) and spread; returns as `on_trade`."""
+        bars = self._on_price(quote.symbol, quote.timestamp, quote.mid, 0.0)
+        if bars:
+            total, count = self._spreads.get(quote.symbol, (0.0, 0))
+            self._spreads[quote.symbol] = (total + (quote.ask - quote.bid), count + 1)
+        return bars
 
     def on_trade(self, trade: Trade) -> list[Bar]:
         """Return the bars that are over by this trade's time, then the bar that it forms.
@@ -72,8 +77,9 @@ class BarBuilder:
         """Return all forming bars as final ones; later events of theirs are late."""
         if self._start is None or not self._forming:
             return []
-        done = [_final(self._forming[symbol]) for symbol in sorted(self._forming)]
+        done = [self._final(self._forming[symbol]) for symbol in sorted(self._forming)]
         self._forming.clear()
+        self._spreads.clear()
         self._start += self._step
         return done
 
@@ -102,6 +108,20 @@ class BarBuilder:
             feed=self._feed,
         )
 
+    def _final(self, bar: Bar) -> Bar:
+        total, count = self._spreads.get(bar.symbol, (0.0, 0))
+        return Bar(
+            symbol=bar.symbol,
+            timestamp=bar.timestamp,
+            open=bar.open,
+            high=bar.high,
+            low=bar.low,
+            close=bar.close,
+            volume=bar.volume,
+            feed=bar.feed,
+            spread=total / count if count else None,
+        )
+
 
 def _grown(bar: Bar, price: float, size: float) -> Bar:
     return Bar(
@@ -113,18 +133,5 @@ def _grown(bar: Bar, price: float, size: float) -> Bar:
         close=price,
         volume=bar.volume + size,
         final=False,
-        feed=bar.feed,
-    )
-
-
-def _final(bar: Bar) -> Bar:
-    return Bar(
-        symbol=bar.symbol,
-        timestamp=bar.timestamp,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
         feed=bar.feed,
     )

@@ -19,6 +19,7 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "quotes": ("bid", "bid_size", "ask", "ask_size"),
     "trades": ("price", "size"),
 }
+SPREAD = "spread"
 _ALIASES = {"bid_price": "bid", "ask_price": "ask"}  # as alpaca-py names them
 _EPOCH_UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", 1e20))
 _FIRST_EPOCH = 315_532_800  # 1980; smaller numbers are row numbers or dates like 20180404
@@ -108,6 +109,22 @@ def numbers(frame: pd.DataFrame, name: str, source: str) -> np.ndarray[Any, np.d
         advice = "correct the row or drop it"
         fail(source, name, row=row, value=column.iloc[row], allowed=allowed, advice=advice)
     return values
+
+
+def spreads(frame: pd.DataFrame, source: str) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return the optional column `spread` of bars, in dollars; NaN where it is not known."""
+    import pandas as pd
+
+    if SPREAD not in frame.columns:
+        return {}
+    column = frame[SPREAD]
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = (np.isnan(values) & column.notna().to_numpy()) | np.isinf(values) | (values < 0.0)
+    if (row := first_row(bad)) is not None:
+        allowed = "finite numbers from 0, or nothing"
+        advice = "correct the row or drop the column"
+        fail(source, SPREAD, row=row, value=column.iloc[row], allowed=allowed, advice=advice)
+    return {SPREAD: values}
 
 
 def utc_times(column: pd.Series[Any], source: str) -> pd.Series[pd.Timestamp]:

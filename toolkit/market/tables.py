@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ from toolkit.errors import DataError
 from toolkit.market.builder import BarBuilder
 from toolkit.market.columns import (
     COLUMNS,
+    SPREAD,
     Kind,
     named_columns,
     numbers,
     recognise,
+    spreads,
     symbols_of,
     utc_times,
 )
@@ -98,9 +101,10 @@ def normalise(
     """Check a frame of bars, quotes or trades; raises DataError, leaves the frame as it is.
 
     Columns: timestamp (or a DatetimeIndex), symbol (or the argument), and open, high, low, close,
-    volume; or bid, bid_size, ask, ask_size; or price, size. Bars may have a feed and an
-    adjustment, as columns or in `frame.attrs`. Others are dropped. `timeframe` in seconds; left
-    out, it is the most frequent distance of bars, and 60 for quotes and trades.
+    volume; or bid, bid_size, ask, ask_size; or price, size. Bars may have a spread (ask minus
+    bid), and a feed and an adjustment, as columns or in `frame.attrs`. Others are dropped.
+    `timeframe` in seconds; left out, it is the most frequent distance of bars, and 60 for quotes
+    and trades.
     """
     if frame.empty:
         what = f"{source} holds no rows; bring at least one below the column names"
@@ -112,7 +116,8 @@ def normalise(
         "symbol": symbols_of(named, symbol, source),
     }
     columns |= {name: numbers(named, name, source) for name in COLUMNS[kind]}
-    columns |= origin_columns(named) if kind == "bars" else {}
+    if kind == "bars":
+        columns |= spreads(named, source) | origin_columns(named)
     check_relations(kind, columns, source)
     codes = codes_of(columns["symbol"])
     ticks = columns["timestamp"].dt.tz_localize(None).to_numpy().astype("int64")
@@ -168,7 +173,10 @@ def _built(table: MarketTable, timeframe: float) -> Iterator[Bar]:
 
 
 def frame_of(bars: Iterable[Bar]) -> pd.DataFrame:
-    """Return bars as a frame with the columns and types of a MarketTable."""
+    """Return bars as a frame with the columns and types of a MarketTable.
+
+    There is a column `spread` where any bar has one.
+    """
     import pandas as pd
 
     rows = list(bars)
@@ -179,6 +187,8 @@ def frame_of(bars: Iterable[Bar]) -> pd.DataFrame:
     }
     for name in COLUMNS["bars"]:
         columns[name] = np.array([getattr(bar, name) for bar in rows], dtype=np.float64)
+    if any(bar.spread is not None for bar in rows):
+        columns[SPREAD] = np.array([bar.spread for bar in rows], dtype=np.float64)
     return pd.DataFrame(columns)
 
 
@@ -189,11 +199,14 @@ def iter_events(table: MarketTable) -> Iterator[Bar | Quote | Trade]:
     names = COLUMNS[table.kind]
     if table.kind == "bars":
         make = partial(Bar, feed=table.feed, adjustment=table.adjustment)
-        names += tuple(name for name in DEFAULTS if name in table.frame.columns)
+        names += tuple(name for name in (SPREAD, *DEFAULTS) if name in table.frame.columns)
     for start in range(0, len(table.frame), _CHUNK):
         part = table.frame.iloc[start : start + _CHUNK]
         times = part["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").tolist()
         columns = [part[name].tolist() for name in ("symbol", *names)]
+        if SPREAD in names:
+            at = 1 + names.index(SPREAD)
+            columns[at] = [None if math.isnan(value) else value for value in columns[at]]
         for naive, symbol, *values in zip(times, *columns, strict=True):
             time: datetime = naive.replace(tzinfo=UTC)
             yield make(symbol=symbol, timestamp=time, **dict(zip(names, values, strict=True)))

@@ -15,11 +15,12 @@ from toolkit.core.costs import Costs
 from toolkit.core.execution import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.kernel import Kernel, Outcome
-from toolkit.core.layout import SIGNAL, Decisions, Rules
+from toolkit.core.layout import FLATTEN, SIGNAL, Decisions, Rules
 from toolkit.core.parameters import Parameters
 from toolkit.core.portfolio import dollars
 from toolkit.core.report import trade_dict
 from toolkit.core.types import Reason, RoundTrip, exact
+from toolkit.market.hours import Sessions
 from toolkit.research import anatomy
 from toolkit.research.plotting import Plotter, draw
 from toolkit.research.scoring import Score, score
@@ -37,6 +38,7 @@ REASONS = {
     TRAILING_STOP: Reason.TRAILING_STOP,
     TAKE_PROFIT: Reason.TAKE_PROFIT,
     SIGNAL: Reason.SIGNAL,
+    FLATTEN: Reason.FLATTEN,
 }
 
 
@@ -46,14 +48,19 @@ def backtest(
     *,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
 ) -> BacktestRun:
     """Trade recorded bars by the rules of docs/execution.md, all symbols from one capital.
 
     `bars` is a DataFrame, a file (.parquet, .csv, .feather) or a MarketTable; quotes and trades
-    are built into bars first. `capital` in dollars. Raises DataError and ConfigError.
+    are built into bars first. `capital` in dollars. `sessions` (`all`, `regular`, `extended`)
+    says when stocks trade, `flat_before_close` how many seconds before a session's end they are
+    sold (0: they are kept); see docs/research/costs.md. Raises DataError and ConfigError.
     """
     chosen, capital = parameters_from(parameters), checked_capital(capital)
-    return run_of(tape_of(bars), chosen, capital=capital, costs=costs or Costs())
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
+    return run_of(tape, chosen, capital=capital, costs=costs or Costs())
 
 
 def run_of(
@@ -66,8 +73,8 @@ def run_of(
 ) -> BacktestRun:
     """Trade a tape by the strategy's decisions, or by `signals` given instead of them."""
     decisions = Signals(tape).decisions(parameters) if signals is None else signals
-    kernel = Kernel(tape.market, fee_bps=tape.fee_bps(costs))
-    rules = Rules.of(parameters.risk, slippage_bps=costs.slippage_bps)
+    kernel = Kernel(tape.market, charges=tape.charges(costs))
+    rules = Rules.of(parameters.risk)
     outcome = kernel.run(decisions, rules, capital=capital)
     measured = score(outcome, capital=capital, periods_per_year=tape.periods_per_year)
     return BacktestRun(
@@ -201,9 +208,9 @@ class BacktestRun:
         return portfolio_of(self.tape, self.outcome, capital=self.capital)
 
     @cached_property
-    def benchmark(self) -> pd.Series[float]:
-        """Dollars of buy and hold with the same capital: see `anatomy.buy_and_hold`."""
-        return anatomy.buy_and_hold(self.tape, self.capital)
+    def benchmark(self) -> pd.DataFrame:
+        """Dollars of buy and hold, with as much as the run had in the market and with all."""
+        return anatomy.benchmark(self.tape, self.outcome, self.capital)
 
     @cached_property
     def exposure(self) -> pd.DataFrame:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.core.batch import IndicatorArrays, indicators
 from toolkit.core.costs import Costs
-from toolkit.core.layout import Floats, Ints, Market
+from toolkit.core.layout import Floats, Ints, Market, charges_of
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
+from toolkit.market.hours import Hours, Sessions, hours_of
 from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Tape:
 
     `timeframe` is in seconds; `frame` is the bars as `market.tables.bars_of` gives them. `feed`
     and `adjustment` are those of the bars, `crypto+iex` where stocks and crypto have one each,
-    `unknown` where nobody said.
+    `unknown` where nobody said. `hours` says when orders fill.
     """
 
     frame: pd.DataFrame
@@ -42,6 +44,7 @@ class Tape:
     events: dict[str, Ints]
     timeframe: float
     source: str
+    hours: Hours
     feed: str = UNKNOWN
     adjustment: str = UNKNOWN
 
@@ -50,8 +53,7 @@ class Tape:
         """Sixteen hex digits that change with any symbol, time, price or volume."""
         digest = blake2b("\0".join(self.symbols).encode(), digest_size=8)
         m = self.market
-        volume = _floats(self.frame["volume"])
-        for values in (m.symbol, m.time, m.open, m.high, m.low, m.close, volume):
+        for values in (m.symbol, m.time, m.open, m.high, m.low, m.close, m.volume):
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
@@ -82,9 +84,9 @@ class Tape:
             )
         return symbol
 
-    def fee_bps(self, costs: Costs) -> Floats:
-        """Return the fee of each symbol, by its code."""
-        return np.array([costs.fee_bps(symbol) for symbol in self.symbols])
+    def charges(self, costs: Costs) -> NDArray[np.void]:
+        """Return the costs of each symbol, by its code."""
+        return charges_of(costs, self.symbols)
 
     def steps(self) -> Ints:
         """Return the position of the last event of each distinct timestamp."""
@@ -108,26 +110,50 @@ def trading_year(symbols: Iterable[str], timeframe: float) -> float:
     return SESSIONS_A_YEAR * (DAY if timeframe >= DAY else SESSION)
 
 
-def tape_of(bars: pd.DataFrame | Bars) -> Tape:
+def tape_of(
+    bars: pd.DataFrame | Bars, *, sessions: Sessions = "all", flat_before_close: float = 0.0
+) -> Tape:
     """Lay out a DataFrame, a file or a MarketTable; quotes and trades are built into bars.
 
-    Raises DataError where the data is unsound.
+    `sessions` and `flat_before_close` (seconds) as in `market.hours.Hours`. Raises DataError
+    where the data is unsound, ConfigError.
     """
     table = _table(bars)
     frame = bars_of(table)
+    hours = Hours(timeframe=table.timeframe, sessions=sessions, flat_before_close=flat_before_close)
     symbols = tuple(sorted(frame["symbol"].unique()))
     codes = frame["symbol"].map({s: i for i, s in enumerate(symbols)}).to_numpy(np.int64)
-    times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
-    prices = {name: _floats(frame[name]) for name in ("open", "high", "low", "close")}
     return Tape(
         frame=frame,
-        market=Market(symbol=codes, time=times, **prices),
+        market=_market(frame, codes, symbols, hours),
         symbols=symbols,
         events={symbol: np.flatnonzero(codes == i) for i, symbol in enumerate(symbols)},
         timeframe=table.timeframe,
         source=table.source,
+        hours=hours,
         feed=_origin(frame, "feed", table.feed),
         adjustment=_origin(frame, "adjustment", table.adjustment),
+    )
+
+
+def _market(frame: pd.DataFrame, codes: Ints, symbols: tuple[str, ...], hours: Hours) -> Market:
+    times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
+    unknown = np.full(len(codes), np.nan)
+    crypto = np.array([is_crypto(symbol) for symbol in symbols])
+    when = hours_of(hours, times, crypto[codes])
+    return Market(
+        symbol=codes,
+        time=times,
+        open=_floats(frame["open"]),
+        high=_floats(frame["high"]),
+        low=_floats(frame["low"]),
+        close=_floats(frame["close"]),
+        volume=_floats(frame["volume"]),
+        spread=_floats(frame["spread"]) if "spread" in frame.columns else unknown,
+        day=when.day,
+        session=when.session,
+        next_session=when.next_session,
+        leave=when.leave,
     )
 
 

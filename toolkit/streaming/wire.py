@@ -174,7 +174,10 @@ _PLAIN: Mapping[type, Callable[[Any], Any]] = {
 
 
 def _bar(bar: Bar) -> dict[str, Any]:
-    return {**_members(bar), "price": bar.close}
+    members = {**_members(bar), "price": bar.close}
+    if bar.spread is None:
+        del members["spread"]
+    return members
 
 
 # Each kind of event: its stream, its `kind`, and its data where that is not the plain object.

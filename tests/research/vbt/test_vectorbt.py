@@ -12,7 +12,13 @@ import pytest
 pytest.importorskip("vectorbt")
 
 from tests.core.markets import random_bars
-from tests.core.test_kernel import SYMBOLS, random_parameters
+from tests.core.test_kernel import (
+    STARTS,
+    SYMBOLS,
+    random_costs,
+    random_hours,
+    random_parameters,
+)
 from tests.research.markets import noise
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
@@ -62,11 +68,18 @@ def test_the_portfolio_draws_itself() -> None:
 
 def test_vectorbts_own_simulator_makes_the_same_trades() -> None:
     total = 0
-    for seed in range(60):
-        pick = random.Random(seed)
-        costs = Costs(slippage_bps=pick.choice([0.0, 1.7]), crypto_fee_bps=pick.choice([0.0, 25]))
-        bars = frame_of(random_bars(seed, symbols=SYMBOLS[: 1 + seed % 3], count=220))
-        check = crosscheck(backtest(bars, random_parameters(seed), costs=costs))
+    for seed in range(200):
+        pick, hours = random.Random(seed), random_hours(seed)
+        symbols, start = SYMBOLS[: 1 + seed % 3], pick.choice(STARTS)
+        bars = frame_of(random_bars(seed, symbols=symbols, count=220, start=start))
+        run = backtest(
+            bars,
+            random_parameters(seed),
+            costs=random_costs(seed),
+            sessions=hours.sessions,
+            flat_before_close=hours.flat_before_close,
+        )
+        check = crosscheck(run)
         assert check.agrees, (seed, check.differences)
         total += check.trades
     assert total > 500

@@ -19,7 +19,8 @@ from vectorbt.portfolio.nb import order_nb, order_nothing_nb
 
 from toolkit.core import execution
 from toolkit.core.compiled import inlined
-from toolkit.core.layout import BUYING, FLAT, HELD, LOT, NEVER, SELLING, Rules
+from toolkit.core.hours import CLOSED
+from toolkit.core.layout import BOOKS, BUYING, FLAT, HELD, LOT, NEVER, SELLING, Rules
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.vbt.portfolio import closes, rows
 
@@ -32,6 +33,11 @@ _buy_price = inlined(execution.buy_price)
 _sell_price = inlined(execution.sell_price)
 _affordable = inlined(execution.affordable)
 _quantity_for = inlined(execution.quantity_for)
+_slippage = inlined(execution.slippage)
+_share_of_volume = inlined(execution.share_of_volume)
+_set_aside = inlined(execution.set_aside)
+_purchase_levy = inlined(execution.purchase_levy)
+_sale_levy = inlined(execution.sale_levy)
 _levels = inlined(execution.levels)
 _exit_in_bar = inlined(execution.exit_in_bar)
 _order = order_nb
@@ -65,14 +71,17 @@ def _records(run: BacktestRun) -> pd.DataFrame:
     events[rows(tape), tape.market.symbol] = np.arange(len(tape.market.time))
     lots = np.zeros(len(tape.symbols), LOT)
     lots["last_exit"] = NEVER
+    owed = np.zeros(1, BOOKS)
+    owed["day"] = -1
     portfolio = vbt.Portfolio.from_order_func(
         close,
         _next_order,
         events,
         tape.market,
         run.decisions,
-        Rules.of(run.parameters.risk, slippage_bps=run.costs.slippage_bps),
-        tape.fee_bps(run.costs),
+        Rules.of(run.parameters.risk),
+        tape.charges(run.costs),
+        owed,
         lots,
         np.zeros(2, np.int64),
         flexible=True,
@@ -128,7 +137,8 @@ def _next_order(
     market: Any,
     decisions: Any,
     rules: Any,
-    fee_bps: Any,
+    charges: Any,
+    owed: Any,
     lots: Any,
     at: Any,
 ) -> Any:
@@ -145,42 +155,53 @@ def _next_order(
                 _decide(lots, lot, i, market, decisions, rules, cash)
             at[0], at[1] = column + 1, OPEN
             continue
-        size, price = 0.0, 0.0
+        size, price, bps, levy = 0.0, 0.0, 0.0, 0.0
         if stage == OPEN:
-            size, price = _at_open(lot, i, market, rules, fee_bps[column], cash)
-        elif lot.phase == HELD:
-            size, price = _inside(lot, i, market, rules)
+            size, price, bps, levy = _at_open(lot, i, market, rules, charges[column], owed[0], cash)
+        elif lot.phase == HELD and market.session[i] != CLOSED:
+            size, price, bps, levy = _inside(lot, i, market, rules, charges[column], owed[0])
         if size != 0.0:
             return column, _order(
                 size=size,
                 price=price,
-                fees=fee_bps[column] / 10000.0,
+                fees=bps / 10000.0,
+                fixed_fees=levy,
                 direction=LONG_ONLY,
             )
     return -1, _nothing()
 
 
 @inlined
-def _at_open(lot: Any, i: int, market: Any, rules: Any, fee: float, cash: float) -> Any:
-    open_ = market.open[i]
-    if lot.phase == SELLING:
-        lot.phase, lot.last_exit = FLAT, market.time[i]
-        return -lot.quantity, _sell_price(open_, rules.slippage_bps)
+def _at_open(
+    lot: Any, i: int, market: Any, rules: Any, charges: Any, owed: Any, cash: float
+) -> Any:
+    """Return (size, price, fee in basis points, fee in dollars) of the order at the open."""
+    open_, volume = market.open[i], market.volume[i]
+    if lot.phase == SELLING and market.session[i] != CLOSED:
+        return _sale(lot, i, market, open_, False, charges, owed)
     if lot.phase != BUYING:
-        return 0.0, 0.0
-    price = _buy_price(open_, rules.slippage_bps)
-    size = _affordable(lot.quantity, price, fee, cash)
-    lot.phase = HELD if size > 0.0 else FLAT
-    lot.quantity, lot.peak = size, open_
-    lot.entry_price = size * price * (1.0 + fee / 10000.0)  # here: what the position ties up
+        return 0.0, 0.0, 0.0, 0.0
+    lot.phase = FLAT
+    if market.session[i] != market.next_session[lot.entry]:
+        return 0.0, 0.0, 0.0, 0.0
+    wanted = _share_of_volume(charges, lot.quantity, volume)
+    bps = _slippage(charges, open_, wanted, volume, market.spread[i])
+    price = _buy_price(open_, bps)
+    size = _affordable(wanted, price, charges.fee_bps, cash - _set_aside(charges, wanted))
+    if size <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    levy = _purchase_levy(charges, owed, market.day[i], size) / 1e6
+    lot.phase, lot.quantity, lot.peak = HELD, size, open_
+    # Here: what the position ties up.
+    lot.entry_price = size * price * (1.0 + charges.fee_bps / 10000.0) + levy
     lot.fixed_stop, lot.target, lot.arm = _levels(
         price, rules.stop_loss, lot.stop_distance, rules.take_profit, rules.trailing_activation
     )
-    return size, price
+    return size, price, charges.fee_bps, levy
 
 
 @inlined
-def _inside(lot: Any, i: int, market: Any, rules: Any) -> Any:
+def _inside(lot: Any, i: int, market: Any, rules: Any, charges: Any, owed: Any) -> Any:
     reason, price, lot.peak = _exit_in_bar(
         market.open[i],
         market.high[i],
@@ -193,20 +214,30 @@ def _inside(lot: Any, i: int, market: Any, rules: Any) -> Any:
         rules.trailing_stop,
     )
     if reason == execution.NONE:
-        return 0.0, 0.0
-    if reason != execution.TAKE_PROFIT:
-        price = _sell_price(price, rules.slippage_bps)
+        return 0.0, 0.0, 0.0, 0.0
+    return _sale(lot, i, market, price, reason == execution.TAKE_PROFIT, charges, owed)
+
+
+@inlined
+def _sale(
+    lot: Any, i: int, market: Any, price: float, target: bool, charges: Any, owed: Any
+) -> Any:
+    bps = charges.target_fee_bps if target else charges.fee_bps
+    if not (target and charges.targets_rest):
+        slip = _slippage(charges, price, lot.quantity, market.volume[i], market.spread[i])
+        price = _sell_price(price, slip)
+    levy = _sale_levy(charges, owed, market.day[i], price, lot.quantity) / 1e6
     lot.phase, lot.last_exit = FLAT, market.time[i]
-    return -lot.quantity, price
+    return -lot.quantity, price, bps, levy
 
 
 @inlined
 def _decide(
     lots: Any, lot: Any, i: int, market: Any, decisions: Any, rules: Any, cash: float
 ) -> None:
-    if lot.phase == HELD and decisions.exit[i]:
+    if lot.phase == HELD and (decisions.exit[i] or market.leave[i]):
         lot.phase = SELLING
-    if lot.phase != FLAT or not decisions.entry[i]:
+    if lot.phase != FLAT or not decisions.entry[i] or market.next_session[i] == CLOSED:
         return
     if lot.last_exit != NEVER and (market.time[i] - lot.last_exit) / 1e6 < rules.cooldown:
         return
@@ -229,4 +260,4 @@ def _decide(
         rules.atr_multiplier,
     )
     lot.stop_distance = rules.atr_multiplier * atr if rules.atr_stop and atr > 0.0 else 0.0
-    lot.phase = BUYING if lot.quantity > 0.0 else FLAT
+    lot.phase, lot.entry = (BUYING if lot.quantity > 0.0 else FLAT), i
