@@ -13,7 +13,8 @@ from toolkit.core.costs import MAX_BPS, Costs
 from toolkit.core.parameters import Parameters
 from toolkit.errors import DataError
 from toolkit.research.backtest import BacktestRun, backtest, run_of
-from toolkit.research.checks.result import CheckResult, Plotter
+from toolkit.research.checks.result import CheckResult
+from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.tape import Bars
 

@@ -15,7 +15,8 @@ from toolkit.market.tables import bars_of, normalise
 from toolkit.research.checks import hours, prices, rows
 from toolkit.research.checks.findings import Finding, Raw, Series, Severity
 from toolkit.research.checks.raw import read_raw
-from toolkit.research.checks.result import CheckResult, Plotter
+from toolkit.research.checks.result import CheckResult
+from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.tape import Bars
 

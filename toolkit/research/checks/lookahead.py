@@ -17,7 +17,8 @@ from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
 from toolkit.research.backtest import BacktestRun, backtest
 from toolkit.research.checks.columns import Function, timed
 from toolkit.research.checks.prefix import Leak, leaks
-from toolkit.research.checks.result import CheckResult, Plotter
+from toolkit.research.checks.result import CheckResult
+from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.tape import Bars
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.errors import ConfigError
+from toolkit.research.plotting import Plotter, draw
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Plotter = Callable[..., Any]
 SHOWN = 20
 
 
@@ -48,13 +46,7 @@ class CheckResult(ABC):
 
     def plot(self, kind: str | None = None, **options: Any) -> Any:
         """Draw the result; raises ConfigError where there is no plotter."""
-        if self.plotter is None:
-            raise ConfigError(
-                "this result has no plotter; use the function of tk, or dataclasses.replace",
-                field="plotter",
-                allowed="a function of (result, kind)",
-            )
-        return self.plotter(self, kind, **options)
+        return draw(self.plotter, self, kind, **options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.sentence}>"

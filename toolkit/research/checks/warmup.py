@@ -14,7 +14,8 @@ from toolkit.core.inputs import parameters_from
 from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters, Value
 from toolkit.errors import ConfigError, DataError
-from toolkit.research.checks.result import CheckResult, Plotter
+from toolkit.research.checks.result import CheckResult
+from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.warmup import warm_up_bars

@@ -1,0 +1,204 @@
+"""Many combinations of the user's own signals over the same bars, compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.core.costs import Costs
+from toolkit.core.layout import Decisions, Floats, Ints
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError, DataError
+from toolkit.research.backtest import BacktestRun, run_of
+from toolkit.research.plotting import Plotter
+from toolkit.research.progress import Report, progress_of
+from toolkit.research.scoring import METRICS, Moments, block_edges, score
+from toolkit.research.tape import Tape
+from toolkit.research.validation.overfitting import (
+    cross_validate,
+    expected_maximum,
+    probabilistic_sharpe,
+)
+from toolkit.research.vbt.given import Label, Packed, unpacked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCKS = 12
+LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SignalWork:
+    """Everything that a run of one combination needs; `base` has the ATR of the tape."""
+
+    tape: Tape
+    base: Decisions
+    sets: Mapping[Label, tuple[Packed, Packed]]
+    parameters: Parameters
+    capital: float
+    costs: Costs
+
+    def run(self, label: Label) -> BacktestRun:
+        """Trade one combination."""
+        entry, exit_ = (unpacked(bits, len(self.base.entry)) for bits in self.sets[label])
+        return run_of(
+            self.tape,
+            self.parameters,
+            capital=self.capital,
+            costs=self.costs,
+            signals=self.base._replace(entry=entry, exit=exit_),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SignalTable:
+    """One row per combination that was run, in the order of `work.sets`.
+
+    `levels` name what the labels hold; the runs that it returns get its `plotter`.
+    """
+
+    work: SignalWork
+    levels: tuple[str, ...]
+    metrics: Floats
+    moments: Floats
+    blocks: Floats
+    edges: Ints
+    plotter: Plotter | None = field(default=None)
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """The combinations that were run."""
+        return tuple(self.work.sets)[: len(self.metrics)]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Metrics by combination; the index holds the levels of the columns that were passed."""
+        import pandas as pd
+
+        if len(self.levels) == 1:
+            index = pd.Index([label[0] for label in self.labels], name=self.levels[0])
+        else:
+            index = pd.MultiIndex.from_tuples(self.labels, names=self.levels)
+        frame = pd.DataFrame(self.metrics, index=index, columns=METRICS)
+        return frame.astype({"trades": np.int64})
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before all combinations were run."""
+        return len(self.metrics) < len(self.work.sets)
+
+    def best(self, metric: str = "sharpe") -> BacktestRun:
+        """Return the run of the best combination with a trade; raises ConfigError, DataError."""
+        return self.run(*self._best(metric))
+
+    def run(self, *values: Any, **named: Any) -> BacktestRun:
+        """Return the run of one combination, by its values in order or by the names of levels.
+
+        Raises ConfigError where it is not among them.
+        """
+        label = tuple(values) if values else tuple(named.get(name) for name in self.levels)
+        if label not in self.labels or (named and set(named) != set(self.levels)):
+            known = [str(each) for each in self.labels[:5]]
+            raise ConfigError(
+                f"there is no combination {values or named}; allowed: values of"
+                f" {', '.join(self.levels)}, such as {', '.join(known)}",
+                field="label",
+                value=str(values or named),
+                allowed=known,
+            )
+        return replace(self.work.run(label), plotter=self.plotter)
+
+    @cached_property
+    def deflated_sharpe(self) -> float:
+        """Probability that the best Sharpe ratio is more than the luck of so many trials."""
+        best = self.labels.index(self._best("sharpe"))
+        periods, *others = self.moments[best].tolist()
+        moments = Moments(int(periods), *others)
+        sharpes = np.nan_to_num(self.metrics[:, METRICS.index("sharpe")])
+        trials = sharpes / math.sqrt(self.work.tape.periods_per_year)
+        return probabilistic_sharpe(moments, expected_maximum(trials, periods=moments.periods))
+
+    @cached_property
+    def pbo(self) -> float:
+        """Probability that the best in one half of the time is below the median in the other."""
+        return cross_validate(self.blocks, np.diff(self.edges)).pbo
+
+    @property
+    def sentence(self) -> str:
+        """The best combination, and what it is worth among so many."""
+        try:
+            label = self._best("sharpe")
+        except DataError as error:
+            return error.message
+        which = ", ".join(f"{n}={v}" for n, v in zip(self.levels, label, strict=True))
+        sharpe = self.metrics[self.labels.index(label), METRICS.index("sharpe")]
+        return (
+            f"best of {len(self.metrics)}: {which}, Sharpe {sharpe:.2f}; probability that it is"
+            f" more than luck {self.deflated_sharpe:.0%}, of overfitting {self.pbo:.0%}"
+        )
+
+    def _best(self, metric: str) -> Label:
+        if metric not in METRICS:
+            raise ConfigError(
+                f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
+                field="metric",
+                value=repr(metric),
+                allowed=list(METRICS),
+            )
+        values = self.metrics[:, METRICS.index(metric)]
+        values = -values if metric in LOWER_IS_BETTER else values
+        traded = self.metrics[:, METRICS.index("trades")] > 0
+        if not traded.any():
+            raise DataError(
+                "no combination closed a trade; take more bars or looser signals",
+                field="trades",
+                allowed="at least one",
+            )
+        best = np.where(traded & ~np.isnan(values), values, -np.inf).argmax()
+        return self.labels[int(best)]
+
+    def __repr__(self) -> str:
+        state = f", interrupted after {len(self.metrics)}" if self.interrupted else ""
+        return f"<SignalTable: {len(self.work.sets)} sets of {', '.join(self.levels)}{state}>"
+
+    def _repr_html_(self) -> str:
+        top = self.frame.sort_values("sharpe", ascending=False).head(10).to_html()
+        return f"<p>{escape(self.sentence)}</p>{top}"
+
+
+def run_all(work: SignalWork, *, levels: tuple[str, ...], progress: bool | Report) -> SignalTable:
+    """Run every combination; an interrupt keeps what is done."""
+    edges = block_edges(len(work.tape.steps()), BLOCKS)
+    metrics, moments, blocks = [], [], []
+    with progress_of(progress, total=len(work.sets), what="signals") as report:
+        try:
+            for label in work.sets:
+                scored = score(
+                    work.run(label).outcome,
+                    capital=work.capital,
+                    periods_per_year=work.tape.periods_per_year,
+                    edges=edges,
+                )
+                metrics.append(list(scored.metrics.values()))
+                moments.append(scored.moments)
+                blocks.append(scored.blocks)
+                report(len(blocks), len(work.sets))
+        except KeyboardInterrupt:
+            if not blocks:
+                raise
+    done = len(blocks)
+    return SignalTable(
+        work=work,
+        levels=levels,
+        metrics=np.array(metrics[:done]),
+        moments=np.array(moments[:done]),
+        blocks=np.array(blocks),
+        edges=edges,
+    )
