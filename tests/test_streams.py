@@ -14,9 +14,9 @@ import pytest
 import socketio
 
 from toolkit.config import Settings
+from toolkit.session.bars import bars
 from toolkit.session.options import LaunchOptions
 from toolkit.session.service import Service
-from toolkit.session.study import bars
 from toolkit.streaming.wire import LOSSLESS
 
 SYMBOLS = ("AAPL", "BTC/USD", "MSFT")

@@ -18,6 +18,7 @@ from toolkit.errors import (
     DataError,
     NotConnected,
     OrderRejected,
+    StoreError,
     ToolkitError,
     UnknownOrderState,
     WireError,
@@ -27,9 +28,18 @@ if TYPE_CHECKING:
     from toolkit.core.costs import Costs
     from toolkit.core.limits import RiskLimits
     from toolkit.session.app import create_app
+    from toolkit.session.bars import bars
+    from toolkit.session.checking import (
+        backtest_signals,
+        check_costs,
+        check_data,
+        check_lookahead,
+        check_vectorbt,
+        check_warmup,
+    )
     from toolkit.session.launch import connect, launch
     from toolkit.session.session import Session
-    from toolkit.session.study import backtest, bars, sweep
+    from toolkit.session.study import backtest, runs, sweep
     from toolkit.streaming.settings import WebSocketConfig
 
 # Imported when first used, so that `import toolkit` stays quick.
@@ -39,10 +49,17 @@ _LAZY = {
     "Session": "toolkit.session.session",
     "WebSocketConfig": "toolkit.streaming.settings",
     "backtest": "toolkit.session.study",
-    "bars": "toolkit.session.study",
+    "backtest_signals": "toolkit.session.checking",
+    "bars": "toolkit.session.bars",
+    "check_costs": "toolkit.session.checking",
+    "check_data": "toolkit.session.checking",
+    "check_lookahead": "toolkit.session.checking",
+    "check_vectorbt": "toolkit.session.checking",
+    "check_warmup": "toolkit.session.checking",
     "connect": "toolkit.session.launch",
     "create_app": "toolkit.session.app",
     "launch": "toolkit.session.launch",
+    "runs": "toolkit.session.study",
     "sweep": "toolkit.session.study",
 }
 
@@ -57,16 +74,24 @@ __all__ = [
     "Parameters",
     "RiskLimits",
     "Session",
+    "StoreError",
     "ToolkitError",
     "UnknownOrderState",
     "WebSocketConfig",
     "WireError",
     "__version__",
     "backtest",
+    "backtest_signals",
     "bars",
+    "check_costs",
+    "check_data",
+    "check_lookahead",
+    "check_vectorbt",
+    "check_warmup",
     "connect",
     "create_app",
     "launch",
+    "runs",
     "sweep",
 ]
 

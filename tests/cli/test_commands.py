@@ -19,7 +19,7 @@ import pytest
 
 from toolkit.cli import main
 from toolkit.config import Settings
-from toolkit.session.study import bars
+from toolkit.session.bars import bars
 
 
 def toolkit(*arguments: str, timeout: float = 60, **environment: str):

@@ -14,11 +14,11 @@ from toolkit.config import Settings
 from toolkit.core.types import Fill, Order, RoundTrip, Signal
 from toolkit.errors import ConfigError
 from toolkit.market.recording import Recording
+from toolkit.session.bars import bars
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
 from toolkit.session.recorded_market import record_market
 from toolkit.session.replay import replay
-from toolkit.session.study import bars
 
 PARAMETERS = {"exit_on_signal": True, "stoch_rsi.upper_band": 70.0, "ema_period": 12}
 

@@ -92,7 +92,8 @@ def run_of(
 class BacktestRun:
     """A finished run. `plotter` draws it; `tk.backtest` brings one along.
 
-    `signals` are what was traded where it was not the strategy's decisions.
+    `signals` are what was traded where it was not the strategy's decisions; `id` finds the run in
+    the store.
     """
 
     parameters: Parameters
@@ -102,6 +103,7 @@ class BacktestRun:
     outcome: Outcome
     score: Score
     signals: Decisions | None = field(default=None)
+    id: str = ""
     plotter: Plotter | None = field(default=None)
 
     @cached_property

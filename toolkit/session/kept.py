@@ -50,7 +50,9 @@ def keep(
     place = run_store() if store is True else store
     from toolkit.research.store.entries import entry_of
 
-    entry = entry_of(result, source=source_of(bars))
+    entry = entry_of(result)
+    if found := source_of(bars):
+        entry = replace(entry, data=replace(entry.data, source=found))
     try:
         digests, sharpes = trials(result)
         place.trials.add(entry.data.key, digests, sharpes, source=source)
@@ -88,7 +90,7 @@ def bars_again(record: Record) -> Any:
     if data.source.startswith(SIMULATED):
         return _simulated(record)
     if data.source.startswith(ALPACA):
-        from toolkit.session.study import bars
+        from toolkit.session.bars import bars
 
         return bars(
             data.symbols,

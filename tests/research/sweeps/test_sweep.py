@@ -89,13 +89,13 @@ def test_pivot_is_a_mean_over_the_other_axes(table: SweepTable) -> None:
 
 
 def test_heatmap_goes_through_the_plotter_that_was_brought(table: SweepTable) -> None:
-    with pytest.raises(ConfigError, match="heatmap"):
+    with pytest.raises(ConfigError, match="has no plotter"):
         table.heatmap()
-    drawn = dataclasses.replace(table, plotter=lambda *args: args[1:])
-    assert drawn.heatmap() == ("ema.ema_period", "risk.stop_loss", "sharpe")
+    drawn = dataclasses.replace(table, plotter=lambda _, kind, **options: (kind, *options.values()))
+    assert drawn.heatmap() == ("heatmap", "ema.ema_period", "risk.stop_loss", "sharpe")
     swapped = drawn.heatmap("stop_loss", value="trades")
-    assert swapped == ("risk.stop_loss", "ema.ema_period", "trades")
-    assert drawn.heatmap(y="ema_period")[0] == "risk.stop_loss"
+    assert swapped[1:] == ("risk.stop_loss", "ema.ema_period", "trades")
+    assert drawn.heatmap(y="ema_period")[1] == "risk.stop_loss"
 
 
 @pytest.mark.parametrize(

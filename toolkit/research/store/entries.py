@@ -83,10 +83,10 @@ class SavedRun:
         return f"<p>{escape(repr(self))}</p><table>{rows}</table>"
 
 
-def entry_of(result: Any, *, source: str | None = None, **options: Any) -> Entry:
+def entry_of(result: Any, **options: Any) -> Entry:
     """Return what is to be kept of a result; raises ConfigError for a kind that is not known."""
     if isinstance(result, BacktestRun):
-        return _of_backtest(result, source, options)
+        return _of_backtest(result, options)
     if isinstance(result, SweepTable):
         return _of_sweep(result, options)
     if hasattr(result, "entry"):
@@ -133,7 +133,7 @@ def signals_of(run: SavedRun) -> Decisions | None:
     return Decisions(*(frame[name].to_numpy() for name in Decisions._fields))
 
 
-def _of_backtest(run: BacktestRun, source: str | None, options: dict[str, Any]) -> Entry:
+def _of_backtest(run: BacktestRun, options: dict[str, Any]) -> Entry:
     import pandas as pd
 
     frames = {"trades": run.trades, "equity": run.equity.reset_index()}
@@ -142,7 +142,7 @@ def _of_backtest(run: BacktestRun, source: str | None, options: dict[str, Any]) 
     held = int(np.count_nonzero(run.outcome.lots["value"]))
     return Entry(
         kind="backtest",
-        data=Data.of(run.tape, source=source),
+        data=Data.of(run.tape),
         parameters=run.parameters,
         capital=run.capital,
         costs=run.costs,

@@ -13,6 +13,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
+from toolkit.research.plotting import Plotter, draw
 from toolkit.research.scoring import METRICS
 from toolkit.research.store.data import Data
 from toolkit.research.store.trials import Trials
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 BLOCKS = 48
 LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
-HeatmapPlotter = Callable[["SweepTable", str, str, str], Any]
 
 
 class Results(NamedTuple):
@@ -40,10 +40,10 @@ class Results(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SweepTable:
-    """The sets that were run, of `data`. `plotter` draws heatmaps; `tk.sweep` brings one along.
+    """The sets that were run, of `data`. `plotter` draws it; `tk.sweep` brings one along.
 
-    `how` says by which method, seed and so on the sets were chosen. `known` tells all trials ever
-    made on the data, these among them; the verdict counts them.
+    `how` says by which method, seed and so on the sets were chosen; `id` finds it in the store.
+    `known` tells all trials ever made on the data, these among them; the verdict counts them.
     """
 
     grid: Sets
@@ -55,7 +55,8 @@ class SweepTable:
     source: str
     data: Data | None = field(default=None)
     how: Mapping[str, Any] = field(default_factory=dict)
-    plotter: HeatmapPlotter | None = field(default=None)
+    id: str = ""
+    plotter: Plotter | None = field(default=None)
     known: Callable[[], Trials] | None = field(default=None)
 
     @property
@@ -117,18 +118,25 @@ class SweepTable:
         )
 
     def heatmap(self, x: str | None = None, y: str | None = None, value: str = "sharpe") -> Any:
-        """Draw a metric over two parameters, by default the first two of the grid."""
+        """Draw a metric over two parameters, by default the first two; raises ConfigError."""
         names = list(self.grid.axes)
-        if self.plotter is None or len(names) < 2:
+        if len(names) < 2:
             raise ConfigError(
-                f"a heatmap needs tk.sweep over at least two parameters, not {', '.join(names)}",
+                f"a heatmap needs a sweep over at least two parameters, not {', '.join(names)}",
                 field="grid",
                 value=names,
                 allowed="two parameters or more",
             )
         across = self._axis(x) if x else next(n for n in names if n != (y and self._axis(y)))
         up = self._axis(y) if y else next(n for n in names if n != across)
-        return self.plotter(self, across, up, known_metric(value))
+        return self.plot("heatmap", x=across, y=up, value=known_metric(value))
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw the table, by default its heatmap; docs/research/pictures.md has all kinds.
+
+        Raises ConfigError.
+        """
+        return draw(self.plotter, self, kind, **options)
 
     def overfitting(self) -> Overfitting:
         """Return what the best Sharpe ratio is worth, given all that was tried."""
