@@ -32,6 +32,7 @@ from toolkit.research.parity.trades import Key, Leg, Trade, Trades
 
 ORDER = "parity-"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+ENDLESS = 1e18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +160,13 @@ class _Twin:
             self._plan(leg.position, lambda: self._leave(key, leg))
 
     def _enter(self, request: OrderRequest, leg: Leg) -> None:
-        self._put_into_book(request.symbol, leg.price, leg.quantity, plan=None)
+        self._put_into_book(request.symbol, leg.price, leg.quantity, plan=None, at=leg.time)
         self._tell(_filled(request))
         self._tell(_fill(request.symbol, Side.BUY, leg, name=request.client_order_id))
 
     def _buy_by_hand(self, trade: Trade) -> None:
-        self._put_into_book(trade.symbol, trade.entry.price, trade.entry.quantity, plan=None)
+        leg = trade.entry
+        self._put_into_book(trade.symbol, leg.price, leg.quantity, plan=None, at=leg.time)
         self._decided[f"{ORDER}hand"] = trade.decided
         self._tell(_fill(trade.symbol, Side.BUY, trade.entry, name=f"{ORDER}hand"))
 
@@ -173,7 +175,7 @@ class _Twin:
         held = self._engine.portfolio.quantity(symbol)
         if self._held.get(symbol) != key or not held:
             return
-        fee = self._take_out_of_book(symbol, leg.price)
+        fee = self._take_out_of_book(symbol, leg.price, at=leg.time)
         exact = key in self._world.entries or leg.quantity == held
         if exact and leg.quantity <= held:
             fee, held = leg.fee, leg.quantity
@@ -197,15 +199,16 @@ class _Twin:
         for symbol, held in self._engine.portfolio.holdings.items():
             key, lot = (symbol, held.entry_time), start.lots.get(symbol)
             plan = lot.plan if lot and key not in self._world.exits else None
-            self._put_into_book(symbol, held.entry_price, held.quantity, plan=plan)
+            at = held.entry_time
+            self._put_into_book(symbol, held.entry_price, held.quantity, plan=plan, at=at)
             if lot is not None and plan is not None and lot.peak > held.entry_price:
-                self._book.on_bar(_flat(symbol, lot.peak))
+                self._book.on_bar(_flat(symbol, lot.peak, at=at))
             self._hold(key)
         for request in start.pending:
             self._take(request)
 
     def _put_into_book(
-        self, symbol: str, price: float, quantity: Decimal, *, plan: ExitPlan | None
+        self, symbol: str, price: float, quantity: Decimal, *, plan: ExitPlan | None, at: datetime
     ) -> None:
         """Let the book hold it: it keeps the cash, and the protection."""
         request = _request(f"{ORDER}{next(self._number)}", symbol, Side.BUY, quantity, plan)
@@ -213,15 +216,15 @@ class _Twin:
             self._book.submit(request)
         except BrokerError:
             return  # it holds some already
-        self._book.on_bar(_flat(symbol, price))
+        self._book.on_bar(_flat(symbol, price, at=at))
 
-    def _take_out_of_book(self, symbol: str, price: float) -> Decimal:
+    def _take_out_of_book(self, symbol: str, price: float, *, at: datetime) -> Decimal:
         """Let the book sell all that it holds; returns its fee in dollars."""
         fee = Decimal(0)
         for position in [p for p in self._book.positions() if p.symbol == symbol]:
             name = f"{ORDER}{next(self._number)}"
             self._book.submit(_request(name, symbol, Side.SELL, position.quantity, None))
-            for update in self._book.on_bar(_flat(symbol, price)):
+            for update in self._book.on_bar(_flat(symbol, price, at=at)):
                 fee += update.fee if isinstance(update, Fill) else Decimal(0)
         return fee
 
@@ -241,8 +244,11 @@ class _Twin:
         return True
 
 
-def _flat(symbol: str, price: float) -> Bar:
-    return Bar(symbol=symbol, timestamp=NEVER, open=price, high=price, low=price, close=price)
+def _flat(symbol: str, price: float, *, at: datetime) -> Bar:
+    """Return a bar in which one price is paid for any quantity."""
+    return Bar(
+        symbol=symbol, timestamp=at, open=price, high=price, low=price, close=price, volume=ENDLESS
+    )
 
 
 def _request(
