@@ -25,6 +25,7 @@ from toolkit.core.gates import Gate, Gates
 from toolkit.core.limits import RiskLimits
 from toolkit.core.types import Bar
 from toolkit.errors import DataError, FeedRefused, NotConnected, ToolkitError
+from toolkit.market.hours import Hours
 from toolkit.market.port import MarketData
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Bot:
     Market events and commands take turns under one lock, so that parameters change between bars.
     `publish` is called in order, in the loop's thread. Whatever stands in the way of entries
     closes a gate, with its reason; exits go on. `real_time` says that the market's clock is ours.
+    `hours` keeps entries to sessions; without it any bar may lead to one.
     `note(kind, who, data)` writes down parameter changes, commands, gates and errors.
     """
 
@@ -57,6 +59,7 @@ class Bot:
         publish: Publish,
         warm_up_bars: int = 500,
         real_time: RealTime | None = None,
+        hours: Hours | None = None,
         switch: HaltSwitch | None = None,
         losses: Losses | None = None,
         note: Note | None = None,
@@ -98,6 +101,7 @@ class Bot:
             watch=self.watch,
             losses=self.losses,
             timeframe=market.timeframe,
+            hours=hours or Hours(timeframe=market.timeframe),
             publish=self.publish,
             on_gates=self.settle,
             note=self.note,

@@ -7,16 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from toolkit.broker.port import Recovery
 from toolkit.core.costs import Costs
 from toolkit.core.gates import Gate
+from toolkit.core.hours import Hours
 from toolkit.core.matching import MatchingBook
 from toolkit.core.types import Bar, Order, OrderRequest, OrderUpdate, Position, Quote, Trade
 from toolkit.errors import NotConnected
 
 
 class SimulatedBroker:
-    """Executes docs/execution.md on final bars; the same rules as every backtest."""
+    """Executes docs/execution.md on final bars; the same rules as every backtest.
 
-    def __init__(self, *, cash: float = 10_000.0, costs: Costs | None = None) -> None:
-        self._book = MatchingBook(cash=cash, costs=costs or Costs())
+    Without `hours` the market never closes.
+    """
+
+    def __init__(
+        self, *, cash: float = 10_000.0, costs: Costs | None = None, hours: Hours | None = None
+    ) -> None:
+        self._book = MatchingBook(cash=cash, costs=costs or Costs(), hours=hours)
         self._on_update: Callable[[OrderUpdate], None] | None = None
 
     @property

@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolkit.cli import console
+from toolkit.cli.costs import FlatOption, SessionsOption, with_costs
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital
+from toolkit.market.hours import checked_sessions
 from toolkit.record.comparison import PlayReport
 from toolkit.runtime import new_event_loop
 from toolkit.session.build import RoundTrips
@@ -22,6 +24,7 @@ from toolkit.session.replay import ReplayResult, absorbing_cancellation, report,
 from toolkit.session.replay import replay as run_replay
 
 
+@with_costs
 def replay(
     file: Annotated[
         str,
@@ -31,9 +34,9 @@ def replay(
     speed: console.SpeedOption = "60x",
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
-    stock_fee_bps: console.StockFeeOption = 0.0,
-    crypto_fee_bps: console.CryptoFeeOption = 25.0,
-    slippage_bps: console.SlippageOption = 0.0,
+    costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     serve: Annotated[
         bool | None, typer.Option(help="Serve streams meanwhile; default: unless at full speed.")
     ] = None,
@@ -48,9 +51,9 @@ def replay(
     options = LaunchOptions(
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
-        costs=Costs(
-            stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
-        ),
+        costs=costs,
+        sessions=checked_sessions(sessions),
+        flat_before_close=flat_before_close,
         recording=file,
         speed=speed,
         dashboard=False,

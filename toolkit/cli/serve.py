@@ -12,11 +12,13 @@ import typer
 from rich.markup import escape
 
 from toolkit.cli import console
+from toolkit.cli.costs import FlatOption, SessionsOption, with_costs
 from toolkit.cli.told import Told
 from toolkit.config import Settings
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, checked_symbols
 from toolkit.errors import ConfigError
+from toolkit.market.hours import checked_sessions
 from toolkit.runtime import new_event_loop, run_foreground
 from toolkit.session.build import trades_alpaca
 from toolkit.session.consent import fetch_account_number, require_consent
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from toolkit.session.cluster import ClusterOptions
 
 
+@with_costs
 def serve(
     symbols: Annotated[
         list[str] | None, typer.Option("--symbol", "-s", help="A symbol to trade; repeatable.")
@@ -40,9 +43,9 @@ def serve(
     recording: Annotated[str | None, typer.Option(help="Replay this file instead.")] = None,
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
-    stock_fee_bps: console.StockFeeOption = 0.0,
-    crypto_fee_bps: console.CryptoFeeOption = 25.0,
-    slippage_bps: console.SlippageOption = 0.0,
+    costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Simulate, although Alpaca's keys are set.")
     ] = False,
@@ -92,9 +95,9 @@ def serve(
         symbols=checked_symbols(symbols) if symbols else None,
         parameters=console.parameters_of(parameters).to_dict(),
         capital=checked_capital(capital),
-        costs=Costs(
-            stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
-        ),
+        costs=costs,
+        sessions=checked_sessions(sessions),
+        flat_before_close=flat_before_close,
         recording=recording,
         seed=seed,
         speed=speed,

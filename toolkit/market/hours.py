@@ -9,15 +9,15 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from toolkit.core.hours import ALWAYS, CLOSED, EPOCH, NEW_YORK, number_of
-from toolkit.core.layout import Bools, Ints
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
 from toolkit.market.sessions import Session, session_on
+
+if TYPE_CHECKING:
+    from toolkit.core.layout import Bools, Ints
 
 Sessions = Literal["all", "regular", "extended"]
 DAY = 86_400.0
@@ -76,7 +76,7 @@ class Hours:
 
     def refusal(self, symbol: str, bar: datetime) -> str:
         """Say why a session forbids entries at the close of a bar; empty where it does not."""
-        if self.next_session(symbol, bar) != CLOSED:
+        if self.always(symbol) or self.next_session(symbol, bar) != CLOSED:
             return ""
         if self.flat_before_close:
             return f"the {self.sessions} session is over, or about to be"
@@ -101,6 +101,8 @@ def hours_of(hours: Hours, times: Ints, always: Bools) -> HourArrays:
 
     `always` marks the bars of symbols that have no hours.
     """
+    import numpy as np
+
     size = len(times)
     day, none = np.zeros(size, np.int64), np.zeros(size, np.bool_)
     stocks = ~always

@@ -99,6 +99,7 @@ def build_alpaca_bot(
         ),
         publish=parts.publish,
         real_time=RealTime(clock_offset=offset),
+        hours=options.hours(market.timeframe),
         switch=HaltSwitch(halt_file(settings.state_dir, options.name)),
         losses=Losses(
             limits or RiskLimits.none(),

@@ -21,6 +21,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
+from toolkit.market.hours import Sessions
 from toolkit.runtime import new_event_loop
 from toolkit.session.build import trades_alpaca
 from toolkit.session.child import serve
@@ -38,6 +39,8 @@ def create_app(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float | None = None,
     costs: Costs | None = None,
+    sessions: Sessions | None = None,
+    flat_before_close: float | None = None,
     recording: str | Path | None = None,
     seed: int | None = None,
     speed: str | float | None = None,
@@ -59,6 +62,8 @@ def create_app(
         parameters=parameters,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         recording=recording,
         seed=seed,
         speed=speed,

@@ -81,7 +81,8 @@ def build_bot(options: LaunchOptions, *, publish: Publish, settings: Settings | 
         name=options.name,
         limits=limits_of(options, settings, usual=None),
     )
-    broker = SimulatedBroker(cash=options.capital, costs=options.costs)
+    hours = options.hours(market.timeframe)
+    broker = SimulatedBroker(cash=options.capital, costs=options.costs, hours=hours)
     # A replay repeats what was; nobody halts it by a file that lies there from another day.
     halting = settings is not None and options.recording is None
     path = halt_file(settings.state_dir, options.name) if settings and halting else None
@@ -92,6 +93,7 @@ def build_bot(options: LaunchOptions, *, publish: Publish, settings: Settings | 
         broker=parts.broker,
         engine=engine,
         publish=parts.publish,
+        hours=hours,
         switch=HaltSwitch(path),
         note=parts.note,
         on_stop=parts.on_stop,

@@ -15,6 +15,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters
 from toolkit.errors import BrokerError, ConfigError
+from toolkit.market.hours import Sessions
 from toolkit.runtime import LoopThread, wait_until
 from toolkit.session.build import trades_alpaca
 from toolkit.session.consent import AskText, fetch_account_number, require_consent
@@ -35,6 +36,8 @@ def launch(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float | None = None,
     costs: Costs | None = None,
+    sessions: Sessions | None = None,
+    flat_before_close: float | None = None,
     recording: str | Path | None = None,
     seed: int | None = None,
     speed: str | float | None = None,
@@ -65,6 +68,7 @@ def launch(
     port finds again: what was tuned since stays, and arguments that ask for something else than
     what runs are refused. `recording` replays a file, or a folder that `record` made (all its
     symbols by default); otherwise the market is simulated from `seed`. `capital` in dollars,
+    `sessions` (all, regular, extended) and `flat_before_close` (seconds) say when stocks trade,
     `speed` as in market.pace; defaults in `session.options.LaunchOptions`. `websocket` sets the
     connection to clients.
     Raises ConfigError, also for a port that is taken, DataError, and BrokerError where the broker
@@ -81,6 +85,8 @@ def launch(
         parameters=parameters,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         recording=recording,
         seed=seed,
         speed=speed,

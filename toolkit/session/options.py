@@ -14,6 +14,7 @@ from toolkit.core.inputs import checked_capital, checked_symbols, parameters_fro
 from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters, Value
 from toolkit.errors import ConfigError
+from toolkit.market.hours import Hours, Sessions, checked_sessions
 from toolkit.streaming.settings import WebSocketConfig
 
 DEFAULT_SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
@@ -36,7 +37,8 @@ class LaunchOptions:
     else paper. `feed` is of stocks (iex, sip), `limits` bind entries; None of both: as the
     environment says. `name` tells bots of one account apart: in order ids, and in the folder
     where journal and halt lie. `record` is a folder below which all that comes in is stored.
-    `claim` names symbols whose holdings, found in the account, the bot takes over.
+    `claim` names symbols whose holdings, found in the account, the bot takes over. `sessions`
+    and `flat_before_close` (seconds) say when stocks trade: `market.hours.Hours`.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -56,6 +58,14 @@ class LaunchOptions:
     name: str = "stochrsi"
     record: str | None = None
     claim: tuple[str, ...] = ()
+    sessions: Sessions = "all"
+    flat_before_close: float = 0.0
+
+    def hours(self, timeframe: float) -> Hours:
+        """Return when bars of `timeframe` seconds fill; raises ConfigError."""
+        return Hours(
+            timeframe=timeframe, sessions=self.sessions, flat_before_close=self.flat_before_close
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values that `from_dict` reads back."""
@@ -66,7 +76,7 @@ class LaunchOptions:
         """Read what `to_dict` wrote."""
         data = dict(values)
         data["symbols"] = tuple(data["symbols"]) if data["symbols"] else None
-        data["costs"] = Costs(**data["costs"])
+        data["costs"] = Costs.from_dict(data["costs"])
         websocket = data.get("websocket")
         data["websocket"] = WebSocketConfig(**websocket) if websocket else None
         data["claim"] = tuple(data.get("claim", ()))
@@ -92,6 +102,8 @@ def checked_options(
     name: str | None = None,
     claim: Sequence[str] | None = None,
     record: str | Path | None = None,
+    sessions: str | None = None,
+    flat_before_close: float | None = None,
 ) -> dict[str, Any]:
     """Return what was given (not None) as values of LaunchOptions; raises ConfigError."""
     wanted = {
@@ -110,6 +122,8 @@ def checked_options(
         "name": None if name is None else checked_name(name),
         "claim": checked_symbols(claim) if claim else None,
         "record": None if record is None else str(Path(record).absolute()),
+        "sessions": None if sessions is None else checked_sessions(sessions),
+        "flat_before_close": flat_before_close,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

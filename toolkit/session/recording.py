@@ -113,8 +113,9 @@ def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
     anew = not about.get("broker") or _asks_for_more(options)
     chosen = options if anew else LaunchOptions.from_dict(about["options"])
     broker: Broker
+    hours = chosen.hours(market.timeframe)
     if anew:
-        broker = SimulatedBroker(cash=chosen.capital, costs=chosen.costs)
+        broker = SimulatedBroker(cash=chosen.capital, costs=chosen.costs, hours=hours)
     else:
         name = str(about["broker"])
         broker = RecordedBroker(script, name=name, real_time=market.real_time)
@@ -132,6 +133,7 @@ def build_player(options: LaunchOptions, *, publish: Publish) -> Bot:
         ),
         publish=publish,
         real_time=_real_time(script) if market.real_time and not anew else None,
+        hours=hours,
         switch=PlayedSwitch(script),
         losses=Losses(
             chosen.limits or RiskLimits.none(),
@@ -212,7 +214,14 @@ def _asks_for_more(options: LaunchOptions) -> bool:
     usual = LaunchOptions()
     return any(
         getattr(options, name) != getattr(usual, name)
-        for name in ("parameters", "capital", "costs", "limits")
+        for name in (
+            "parameters",
+            "capital",
+            "costs",
+            "limits",
+            "sessions",
+            "flat_before_close",
+        )
     )
 
 
