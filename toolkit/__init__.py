@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         check_warmup,
     )
     from toolkit.session.launch import connect, launch
+    from toolkit.session.reporting import report
     from toolkit.session.session import Session
     from toolkit.session.study import backtest, runs, sweep
     from toolkit.streaming.settings import WebSocketConfig
@@ -59,6 +60,7 @@ _LAZY = {
     "connect": "toolkit.session.launch",
     "create_app": "toolkit.session.app",
     "launch": "toolkit.session.launch",
+    "report": "toolkit.session.reporting",
     "runs": "toolkit.session.study",
     "sweep": "toolkit.session.study",
 }
@@ -91,6 +93,7 @@ __all__ = [
     "connect",
     "create_app",
     "launch",
+    "report",
     "runs",
     "sweep",
 ]

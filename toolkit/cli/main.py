@@ -11,6 +11,7 @@ from toolkit._version import __version__
 from toolkit.cli import console
 from toolkit.cli.alerts import app as alerts
 from toolkit.cli.backtest import backtest
+from toolkit.cli.check import app as check
 from toolkit.cli.doctor import doctor
 from toolkit.cli.exchange import exchange
 from toolkit.cli.export import app as export
@@ -45,7 +46,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-for group in (token, export, alerts):
+for group in (token, export, alerts, check):
     app.add_typer(group)
 
 

@@ -41,12 +41,10 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CostsCheck(CheckResult):
-    """Where the profit ends. Break-evens in basis points of each fill: 0 where there is no edge
-    even for free, inf where it outlives 1000.
+    """Where the profit ends, in basis points of each fill: 0 where it never was, inf beyond 1000.
 
-    `assumed` is the run with the costs given, `free` the one without fee and slippage; `turnover`
-    is what a round trip buys and sells, in dollars; `error` the standard error of the profit per
-    trade.
+    `assumed` is the run with the costs given, `free` the one without any; `turnover` is what a
+    round trip buys and sells, in dollars; `error` the standard error of the profit per trade.
     """
 
     assumed: Point
@@ -70,7 +68,7 @@ class CostsCheck(CheckResult):
         """Where the edge dies, and how sure it is that there is one."""
         trades = f"{self.assumed.trades:,} trades"
         if self.free.profit <= 0.0:
-            return f"no edge: {_dollars(self.free.profit)} without fee and slippage, {trades}"
+            return f"no edge: {_dollars(self.free.profit)} without any costs, {trades}"
         assumed = (
             f"at fee {self.assumed.fee_bps:g} and slippage {self.assumed.slippage_bps:g} bps it"
             f" makes {_dollars(self.assumed.profit)} in {trades}"
@@ -164,7 +162,7 @@ def check_costs(
                 report(2 + len(points), total)
     return CostsCheck(
         assumed=runner(fee, slippage),
-        free=runner(0.0, 0.0),
+        free=runner.free(),
         points=tuple(points),
         fee_break_even=fee_end,
         slippage_break_even=slippage_end,
@@ -184,21 +182,34 @@ class _Runner:
     def __call__(self, fee_bps: float, slippage_bps: float) -> Point:
         key = (float(fee_bps), float(slippage_bps))
         if key not in self._known:
-            self._known[key] = self._point(*key)
+            self._known[key] = self.with_costs(
+                replace(
+                    self._run.costs,
+                    stock_fee_bps=fee_bps,
+                    crypto_fee_bps=fee_bps,
+                    crypto_maker_fee_bps=fee_bps,
+                    slippage_bps=slippage_bps,
+                )
+            )
         return self._known[key]
 
-    def _point(self, fee_bps: float, slippage_bps: float) -> Point:
-        run = self._run
-        costs = replace(
-            run.costs, stock_fee_bps=fee_bps, crypto_fee_bps=fee_bps, slippage_bps=slippage_bps
+    def free(self) -> Point:
+        """Run without any costs; how much of a bar's volume an entry takes stays limited."""
+        limit = self._run.costs.max_volume_percent
+        return self.with_costs(
+            Costs.paper(stock_fee_bps=0.0, crypto_fee_bps=0.0, max_volume_percent=limit)
         )
+
+    def with_costs(self, costs: Costs) -> Point:
+        """Run once."""
+        run = self._run
         again = run_of(
             run.tape, run.parameters, capital=run.capital, costs=costs, signals=run.decisions
         )
         metrics, trades = again.score.metrics, len(again.outcome.trips)
         return Point(
-            fee_bps=fee_bps,
-            slippage_bps=slippage_bps,
+            fee_bps=_fee(again),
+            slippage_bps=costs.slippage_bps,
             trades=trades,
             profit=float(again.outcome.equity[-1]) - run.capital,
             profit_per_trade=metrics["net_profit"] / trades if trades else math.nan,

@@ -52,10 +52,12 @@ class DataCheck(CheckResult):
         of = f"{self.rows:,} rows of {', '.join(self.symbols) or 'no symbol'}"
         if not self.findings:
             return f"no faults in {of}"
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in self.counts.items())
         refused = sum(finding.severity is Severity.ERROR for finding in self.findings)
-        how = f"; {refused:,} of them a backtest refuses" if refused else ""
-        return f"{kinds} in {of}{how}" if not self.ok else f"no faults in {of}; notes: {kinds}"
+        how = f"; a backtest refuses {refused:,} of them" if refused else ""
+        return (
+            f"found in {of}: {kinds}{how}" if not self.ok else f"no faults in {of}; notes: {kinds}"
+        )
 
     @property
     def frame(self) -> pd.DataFrame:

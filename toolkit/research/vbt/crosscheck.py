@@ -8,8 +8,7 @@ Importing this module imports vectorbt, which compiles its simulator in every pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,9 @@ from toolkit.core.compiled import inlined
 from toolkit.core.hours import CLOSED
 from toolkit.core.layout import BOOKS, BUYING, FLAT, HELD, LOT, NEVER, SELLING, Rules
 from toolkit.research.backtest import BacktestRun
+from toolkit.research.vbt.agreement import CrossCheck, compare
 from toolkit.research.vbt.portfolio import closes, rows
 
-PRICE_TOLERANCE = 1e-9  # relative
-QUANTITY_TOLERANCE = 1e-6  # relative; the rounding of money in the capital that sizes it
-MONEY_TOLERANCE = 1e-4  # dollars
 OPEN, INSIDE, CLOSE = 0, 1, 2
 
 _buy_price = inlined(execution.buy_price)
@@ -45,24 +42,10 @@ _nothing = order_nothing_nb
 LONG_ONLY = Direction.LongOnly
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """Result of the comparison; `differences` are plain sentences, at most 20 of them."""
-
-    trades: int
-    differences: tuple[str, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether vectorbt made the same trades."""
-        return not self.differences
-
-
 def crosscheck(run: BacktestRun) -> CrossCheck:
-    """Run the parameters of `run` through vectorbt and compare every round trip."""
-    theirs = _records(run)
-    ours = _trips(run)
-    return CrossCheck(trades=len(ours), differences=tuple(_differences(ours, theirs)[:20]))
+    """Run the signals of `run` through vectorbt and compare every round trip."""
+    tape = run.tape
+    return compare(run, _records(run), closes(tape).index, rows(tape))
 
 
 def _records(run: BacktestRun) -> pd.DataFrame:
@@ -91,43 +74,7 @@ def _records(run: BacktestRun) -> pd.DataFrame:
         max_orders=2 * len(tape.market.time) + 2,
     )
     trades = portfolio.exit_trades.records
-    closed: pd.DataFrame = trades[trades["status"] == TradeStatus.Closed]
-    return closed.sort_values(["col", "entry_idx"]).reset_index(drop=True)
-
-
-def _trips(run: BacktestRun) -> pd.DataFrame:
-    trips, row = run.outcome.trips, rows(run.tape)
-    frame = pd.DataFrame(
-        {
-            "col": trips["symbol"],
-            "entry_idx": row[trips["entry"]],
-            "exit_idx": row[trips["exit"]],
-            "entry_price": trips["entry_price"],
-            "exit_price": trips["exit_price"],
-            "size": trips["quantity"],
-            "pnl": trips["profit"] / 1e6,
-        }
-    )
-    return frame.sort_values(["col", "entry_idx"]).reset_index(drop=True)
-
-
-def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
-    if len(ours) != len(theirs):
-        return [f"{len(ours)} round trips here, {len(theirs)} in vectorbt"]
-    found: list[str] = []
-    for name, relative, absolute in (
-        ("col", 0.0, 0.0),
-        ("entry_idx", 0.0, 0.0),
-        ("exit_idx", 0.0, 0.0),
-        ("entry_price", PRICE_TOLERANCE, 0.0),
-        ("exit_price", PRICE_TOLERANCE, 0.0),
-        ("size", QUANTITY_TOLERANCE, 2e-9),
-        ("pnl", 0.0, MONEY_TOLERANCE),
-    ):
-        a, b = ours[name].to_numpy(), theirs[name].to_numpy()
-        wrong = np.flatnonzero(~np.isclose(a, b, rtol=relative, atol=absolute))
-        found += [f"round trip {at}: {name} is {a[at]} here, {b[at]} in vectorbt" for at in wrong]
-    return found
+    return cast(pd.DataFrame, trades[trades["status"] == TradeStatus.Closed])
 
 
 @inlined

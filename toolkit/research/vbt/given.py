@@ -112,7 +112,8 @@ def _columns(
         _one_column(name, tape)
     levels = tuple(_level_name(n, i) for i, n in enumerate(index.names) if i != at)
     parts: dict[Label, dict[str, Any]] = {}
-    for number, column in enumerate(list(index)):
+    names: list[Any] = list(index)
+    for number, column in enumerate(names):
         values = column if isinstance(column, tuple) else (column,)
         label = tuple(value for i, value in enumerate(values) if i != at)
         symbol = "" if at is None else str(values[at])

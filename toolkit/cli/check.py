@@ -1,0 +1,338 @@
+"""`toolkit check`: what is wrong with data, signals, warm-up and costs, before it costs money.
+
+Exit code 0 where nothing was found, 1 where something was, 2 where it could not be looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from toolkit.cli import console
+from toolkit.core.costs import Costs
+from toolkit.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toolkit.research.checks.result import CheckResult
+
+MOST_ROWS = 40
+WRAPPED = ("message", "difference")
+
+app = typer.Typer(
+    name="check",
+    help="Look for faults in data, look-ahead, too little warm-up, and costs that eat the edge."
+    " Exit code 1 where something was found.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+FileArgument = Annotated[
+    str, typer.Argument(help="Parquet, CSV or Feather: bars, quotes, trades; or a recording.")
+]
+CutsOption = Annotated[int, typer.Option(help="At how many bars the future is cut off.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the random cuts or starts.")]
+GridOption = Annotated[
+    list[str] | None,
+    typer.Option("--grid", metavar="NAME=A,B", help="Values of a parameter; repeatable."),
+]
+FunctionOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.py:NAME", help="Your own function of bars instead of the strategy."),
+]
+
+
+@app.callback()
+def check() -> None:
+    """Look for faults in data, look-ahead, too little warm-up, and costs that eat the edge."""
+
+
+@app.command()
+def lookahead(
+    file: FileArgument,
+    *,
+    parameters: console.SetOption = None,
+    function: FunctionOption = None,
+    cuts: CutsOption = 60,
+    seed: SeedOption = 0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Cut the future off at many bars: no signal, indicator or trade before may change."""
+    from toolkit.session.checking import check_lookahead
+
+    found = check_lookahead(
+        file,
+        None if function is None else _function(function),
+        parameters=console.parameters_of(parameters),
+        cuts=cuts,
+        seed=seed,
+    )
+    return _print(found, as_json=as_json, shown=_leaks)
+
+
+@app.command()
+def warmup(
+    file: FileArgument,
+    *,
+    parameters: console.SetOption = None,
+    grid: GridOption = None,
+    seed: SeedOption = 0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Count the bars until signals agree with those of a long history."""
+    from toolkit.session.checking import check_warmup
+
+    chosen = console.parameters_of(parameters)
+    found = check_warmup(file, chosen, grid=_grid(grid), seed=seed)
+    return _print(found, as_json=as_json, shown=_warm_ups)
+
+
+@app.command()
+def costs(
+    file: FileArgument,
+    *,
+    parameters: console.SetOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    stock_fee_bps: console.StockFeeOption = 0.0,
+    crypto_fee_bps: console.CryptoFeeOption = 25.0,
+    slippage_bps: console.SlippageOption = 0.0,
+    margin_bps: Annotated[
+        float,
+        typer.Option(help="Slippage that the edge must survive beyond what is given, in bps."),
+    ] = 1.0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Find the fee and the slippage at which the edge dies."""
+    from toolkit.session.checking import check_costs
+
+    found = check_costs(
+        file,
+        console.parameters_of(parameters),
+        capital=capital,
+        costs=_costs(stock_fee_bps, crypto_fee_bps, slippage_bps),
+        margin_bps=margin_bps,
+    )
+    return _print(found, as_json=as_json, shown=_profits)
+
+
+@app.command()
+def data(
+    file: FileArgument,
+    *,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of a file that names none.")] = None,
+    timeframe: Annotated[
+        float | None, typer.Option(help="Seconds of a bar; default: the most frequent distance.")
+    ] = None,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Find gaps, spikes, splits, doubles, bad values, mixed feeds and wrong time zones."""
+    from toolkit.session.checking import check_data
+
+    found = check_data(file, symbol=symbol, timeframe=timeframe)
+    code = _print(found, as_json=as_json, shown=_findings)
+    if not as_json:
+        for finding in {finding.kind: finding for finding in found.findings}.values():
+            console.paper.print(f"  {finding.kind}: {escape(finding.advice)}", soft_wrap=True)
+    return code
+
+
+@app.command()
+def vectorbt(
+    file: FileArgument,
+    *,
+    parameters: console.SetOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    stock_fee_bps: console.StockFeeOption = 0.0,
+    crypto_fee_bps: console.CryptoFeeOption = 25.0,
+    slippage_bps: console.SlippageOption = 0.0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Trade once more in vectorbt's own simulator and compare trade by trade (ten seconds)."""
+    from toolkit.session.checking import check_vectorbt
+
+    chosen = console.parameters_of(parameters)
+    with console.screen.status("vectorbt compiles its simulator and trades"):
+        found = check_vectorbt(
+            file,
+            chosen,
+            capital=capital,
+            costs=_costs(stock_fee_bps, crypto_fee_bps, slippage_bps),
+        )
+    return _print(found, as_json=as_json, shown=_pairs)
+
+
+@app.command(name="all")
+def every(
+    file: FileArgument,
+    *,
+    parameters: console.SetOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    stock_fee_bps: console.StockFeeOption = 0.0,
+    crypto_fee_bps: console.CryptoFeeOption = 25.0,
+    slippage_bps: console.SlippageOption = 0.0,
+    as_json: console.JsonOption = False,
+) -> int:
+    """Run data, lookahead, warmup and costs; one line each."""
+    from toolkit.session import checking
+
+    chosen = console.parameters_of(parameters)
+    given = _costs(stock_fee_bps, crypto_fee_bps, slippage_bps)
+    checks: dict[str, Callable[[], CheckResult]] = {
+        "data": lambda: checking.check_data(file),
+        "lookahead": lambda: checking.check_lookahead(
+            file, parameters=chosen, capital=capital, costs=given
+        ),
+        "warmup": lambda: checking.check_warmup(file, chosen),
+        "costs": lambda: checking.check_costs(file, chosen, capital=capital, costs=given),
+    }
+    results = {name: _tried(run) for name, run in checks.items()}
+    ok = all(result["ok"] for result in results.values())
+    if as_json:
+        console.print_json({"ok": ok, "file": file, **results})
+    else:
+        console.paper.print(_summary(results))
+    return console.OK if ok else console.FAILED
+
+
+def _tried(run: Callable[[], CheckResult]) -> dict[str, Any]:
+    """Return a check's result as JSON; one that cannot be made says why, and the others go on."""
+    try:
+        return run().to_json()
+    except DataError as error:
+        return {"ok": False, "sentence": f"cannot be checked: {error.message}", "rows": []}
+
+
+def _print(
+    found: CheckResult,
+    *,
+    as_json: bool,
+    shown: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> int:
+    if as_json:
+        console.print_json(found.to_json())
+    else:
+        frame = found.frame if shown is None else shown(found.frame)
+        if len(frame):
+            console.paper.print(_table(frame))
+        mark = "[green]ok[/]" if found.ok else "[red]found[/]"
+        console.paper.print(f"{mark} {escape(found.sentence)}", soft_wrap=True)
+    return console.OK if found.ok else console.FAILED
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in frame.columns:
+        number = frame[name].dtype.kind in "iuf"
+        table.add_column(
+            str(name), justify="right" if number else "left", no_wrap=name not in WRAPPED
+        )
+    for row in frame.head(MOST_ROWS).itertuples(index=False):
+        table.add_row(*(escape(_cell(value)) for value in row))
+    if len(frame) > MOST_ROWS:
+        table.caption = f"and {len(frame) - MOST_ROWS:,} more; --json prints all"
+        table.caption_justify = "left"
+    return table
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NaT:
+        return "-"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "-" if pd.isna(value) else f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
+    return str(value)
+
+
+def _leaks(frame: pd.DataFrame) -> pd.DataFrame:
+    names = {"timestamp": "time", "known": "with future", "cut": "without"}
+    kept = ["column", "symbol", "timestamp", "known", "cut", "ahead"]
+    return frame[kept].rename(columns=names)
+
+
+def _findings(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[["row", "timestamp", "symbol", "kind", "message"]].rename(
+        columns={"timestamp": "time"}
+    )
+
+
+def _warm_ups(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with bare names of parameters where these tell them apart."""
+    bare = [str(name).rpartition(".")[2] for name in frame.columns]
+    frame = frame if len(set(bare)) < len(bare) else frame.set_axis(bare, axis=1)
+    return frame.drop(columns="compared")
+
+
+def _profits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return profits in dollars by fee (down) and slippage (across), every other step."""
+    wide = frame.pivot_table(index="fee_bps", columns="slippage_bps", values="profit")
+    wide = wide.iloc[::2, ::2].round(2)
+    wide.columns = [f"slip {value:g}" for value in wide.columns]
+    wide.index = wide.index.map("{:g}".format)
+    return wide.reset_index(names="fee bps")
+
+
+def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the round trips with what both sides say; all of them where none differs."""
+    wrong = frame[frame["difference"] != ""]
+    frame = wrong if len(wrong) else frame
+    kept = ["symbol", "entry_time", "pnl", "vectorbt_pnl", "difference"]
+    return frame[kept].rename(columns={"entry_time": "entry", "vectorbt_pnl": "vectorbt"})
+
+
+def _summary(results: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for name in ("", "check", "found"):
+        table.add_column(name)
+    for name, result in results.items():
+        mark = "[green]ok[/]" if result["ok"] else "[red]no[/]"
+        table.add_row(mark, name, escape(result["sentence"]))
+    return table
+
+
+def _costs(stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float) -> Costs:
+    return Costs(
+        stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
+    )
+
+
+def _grid(assignments: list[str] | None) -> dict[str, list[Any]]:
+    grid: dict[str, list[Any]] = {}
+    for assignment in assignments or ():
+        name, equals, text = assignment.partition("=")
+        if not equals or not text:
+            raise ConfigError(
+                f"--grid {assignment}: write NAME=A,B", field="--grid", allowed="NAME=A,B"
+            )
+        sets = [console.parameters_of([f"{name}={value}"]) for value in text.split(",")]
+        grid[name.strip()] = [each[name.strip()] for each in sets]
+    return grid
+
+
+def _function(where: str) -> Callable[[pd.DataFrame], Any]:
+    """Return the function that FILE.py:NAME names; raises ConfigError."""
+    path, colon, name = where.rpartition(":")
+    wrong = {"field": "--function", "value": where, "allowed": "FILE.py:NAME"}
+    if not colon or not Path(path).is_file():
+        raise ConfigError(f"--function {where}: there is no such file; write FILE.py:NAME", **wrong)
+    spec = util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"--function {where}: {path} is no Python file", **wrong)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"--function {where}: {path} has no function {name}", **wrong)
+    return found  # type: ignore[no-any-return]
