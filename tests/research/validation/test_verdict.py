@@ -41,7 +41,9 @@ def test_good_evidence_supports_a_set_and_says_how_often_the_choice_failed() -> 
     assert words in verdict.sentence
 
 
-@pytest.mark.parametrize("unknown", ["deflated_sharpe", "snooping", "loss_probability", "last_third"])
+@pytest.mark.parametrize(
+    "unknown", ["deflated_sharpe", "snooping", "loss_probability", "last_third"]
+)
 def test_what_cannot_be_told_counts_against_a_set(unknown: str) -> None:
     verdict = judged(evidence(**{unknown: math.nan}))
     assert not verdict.supported

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.core.costs import Costs
 from toolkit.core.layout import Floats, Ints
 from toolkit.errors import ConfigError
+from toolkit.research.store.trials import trial_digests
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.validation.overfitting import sharpe_ratios
 
@@ -56,6 +58,12 @@ class Pieces:
         moved = self.blocks[:, :, 1] @ mask[0] > 0.0
         number = int(np.where(moved, values, -np.inf).argmax())
         return (number, float(ratios[number])) if moved[number] else (-1, np.nan)
+
+    def trials(self, costs: Costs) -> tuple[list[str], Floats]:
+        """Return digests and Sharpe ratios of one period over all of time, for the ledger."""
+        everything = np.ones((1, len(self.edges) - 1))
+        ratios = sharpe_ratios(self.blocks, np.diff(self.edges), everything)[0]
+        return trial_digests(self.sets.vectors(), costs), ratios
 
     def _within(self, spans: Spans) -> Floats:
         starts, ends = self.edges[:-1], self.edges[1:]

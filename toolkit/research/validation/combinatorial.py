@@ -18,9 +18,12 @@ from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.layout import Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.research.progress import Report, progress_of
+from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.grid import grid_of
 from toolkit.research.sweeps.sets import Sets
+from toolkit.research.sweeps.work import Crew
 from toolkit.research.tape import Bars, Tape
+from toolkit.research.validation.basis import Basis
 from toolkit.research.validation.choosing import Pieces, check_chooser
 from toolkit.research.validation.folds import Combinations, combinations_of
 from toolkit.research.validation.pictured import Pictured, counted, percent
@@ -48,6 +51,7 @@ def cross_validate(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> CombinatorialPurged:
     """Choose on all but `test_folds` of the folds and trade those, in every combination.
@@ -72,6 +76,7 @@ def cross_validate(
             edges=plan.piece_edges,
             capital=capital,
             costs=costs,
+            crew=crew,
             report=lambda done, _of: report(done, sets.size + 1),
         )
         result = combined_over(plan, pieces, segments, metric=metric)
@@ -113,13 +118,12 @@ def combined_over(
     tape = segments.tape
     return CombinatorialPurged(
         plan=plan,
-        sets=pieces.sets,
+        basis=Basis.of(segments, pieces.sets),
+        pieces=pieces,
         chosen=chosen,
         in_sample=np.array([ratio for _, ratio in found]),
         curves=curves,
         metric=metric,
-        capital=segments.capital,
-        periods_per_year=tape.periods_per_year,
         times=tape.market.time[tape.steps()],
     )
 
@@ -162,13 +166,12 @@ class CombinatorialPurged(Pictured):
     """
 
     plan: Combinations
-    sets: Sets
+    basis: Basis
+    pieces: Pieces
     chosen: Ints
     in_sample: Floats
     curves: Curves
     metric: str
-    capital: float
-    periods_per_year: float
     times: Ints
 
     @cached_property
@@ -188,13 +191,13 @@ class CombinatorialPurged(Pictured):
         curves = [
             self._curve(int(s), int(f)) for s, f in zip(splits[order], folds[order], strict=True)
         ]
-        return chained(curves, self.capital)
+        return chained(curves, self.basis.capital)
 
     def _curve(self, split: int, fold: int) -> Floats:
         number = int(self.chosen[split])
         if number >= 0:
             return self.curves[number, fold]
-        return np.full(int(self.plan.edges[fold + 1] - self.plan.edges[fold]), self.capital)
+        return np.full(int(self.plan.edges[fold + 1] - self.plan.edges[fold]), self.basis.capital)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -204,7 +207,7 @@ class CombinatorialPurged(Pictured):
         rows = []
         for path in self.paths.columns:
             equity = self.paths[path].to_numpy()
-            figures = equity_figures(equity, self.capital, self.periods_per_year)
+            figures = equity_figures(equity, self.basis.capital, self.basis.periods_per_year)
             rows.append({"path": path, **figures._asdict()})
         return pd.DataFrame(rows)
 
@@ -213,11 +216,11 @@ class CombinatorialPurged(Pictured):
         """One row per split: the folds that judge, the chosen values, the Sharpe ratio before."""
         import pandas as pd
 
-        year = math.sqrt(self.periods_per_year)
+        year = math.sqrt(self.basis.periods_per_year)
         rows = []
         for split, number in enumerate(self.chosen.tolist()):
-            none = dict.fromkeys(self.sets.axes)
-            values = self.sets.values(number) if number >= 0 else none
+            none = dict.fromkeys(self.basis.axes)
+            values = self.pieces.sets.values(number) if number >= 0 else none
             tests = ", ".join(str(fold + 1) for fold in self.plan.tests[split])
             ratio = self.in_sample[split] * year
             rows.append({"split": split + 1, "tests": tests, **values, "in_sample_sharpe": ratio})
@@ -242,4 +245,20 @@ class CombinatorialPurged(Pictured):
             f" {counted(len(self.chosen), 'split')} the Sharpe ratio is {self.sharpe:.2f} in the"
             f" median, {ratios.min():.2f} to {ratios.max():.2f} in all;"
             f" {percent(self.loss_probability)} of the histories lose."
+        )
+
+    def entry(self) -> Entry:
+        """Return what the store of runs keeps."""
+        plan = self.plan
+        return self.basis.entry(
+            "cross_validation",
+            options={
+                "folds": plan.folds,
+                "test_folds": plan.tests.shape[1],
+                "purge": plan.purge,
+                "embargo": plan.embargo,
+                "metric": self.metric,
+            },
+            figures={"sharpe": self.sharpe, "loss_probability": self.loss_probability},
+            frames={"paths": self.frame, "splits": self.splits},
         )

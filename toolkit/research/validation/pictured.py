@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Pictured:
-    """A result; `plotter` draws it, and the functions of `tk` bring one along."""
+    """A result; `plotter` draws it, and the functions of `tk` bring one along.
+
+    `id` is that of the store of runs, None where the result is not kept.
+    """
 
     plotter: Plotter | None = field(default=None)
+    id: str | None = field(default=None)
 
     @property
     @abstractmethod

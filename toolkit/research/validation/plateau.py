@@ -121,7 +121,7 @@ class Plateau(Pictured):
     @property
     def sentence(self) -> str:
         """The result in one plain sentence."""
-        name = self.metric.replace("_", " ")
+        name = "Sharpe ratio" if self.metric == "sharpe" else self.metric.replace("_", " ")
         if not self.neighbours:
             return f"No neighbour of this set was tried, so how flat its {name} is stays open."
         where = "one step" if self.steps == 1 else f"{self.steps} steps"

@@ -43,7 +43,7 @@ class Segments:
     """Runs any set on any part of one tape."""
 
     def __init__(self, tape: Tape, *, capital: float, costs: Costs) -> None:
-        self.tape, self.capital, self._costs = tape, capital, costs
+        self.tape, self.capital, self.costs = tape, capital, costs
         self._signals = Signals(tape)
 
     def run(self, parameters: Parameters, first: int, last: int) -> BacktestRun:
@@ -55,7 +55,7 @@ class Segments:
             cut(self.tape, first, last),
             parameters,
             capital=self.capital,
-            costs=self._costs,
+            costs=self.costs,
             signals=part,
         )
 

@@ -8,6 +8,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.layout import Ints
 from toolkit.research.progress import Report
 from toolkit.research.sweeps.sets import Sets
+from toolkit.research.sweeps.work import Alone, Crew, Hand, Study
 from toolkit.research.tape import Tape
 from toolkit.research.validation.choosing import Pieces
 
@@ -20,27 +21,18 @@ def pieces_of(
     capital: float,
     costs: Costs,
     report: Report,
+    crew: Crew | None = None,
 ) -> Pieces:
-    """Run every set once; `edges` are the timestamps at which pieces begin, and the end."""
-    from dataclasses import replace
+    """Run every set once; `edges` are the timestamps at which pieces begin, and the end.
 
-    from toolkit.core.kernel import Kernel
-    from toolkit.core.layout import Rules
-    from toolkit.research.scoring import score
-    from toolkit.research.signals import Signals
-
-    blocks = np.zeros((sets.size, len(edges) - 1, 2))
-    kernel, signals = Kernel(tape.market, charges=tape.charges(costs)), Signals(tape)
-    done = 0
-    for parameters, members in sets.groups():
-        decisions = signals.decisions(parameters)
-        for number, changes in members:
-            rules = Rules.of(replace(parameters.risk, **changes))
-            outcome = kernel.run(decisions, rules, capital=capital)
-            scored = score(
-                outcome, capital=capital, periods_per_year=tape.periods_per_year, edges=edges
-            )
-            blocks[number] = scored.blocks
-            done += 1
-            report(done, sets.size)
-    return Pieces(sets=sets, blocks=blocks, edges=edges)
+    Time before the first edge and behind the last one is run too, and not kept.
+    """
+    steps = len(tape.steps())
+    whole = np.unique([0, *edges.tolist(), steps])
+    blocks = np.zeros((sets.size, len(whole) - 1, 2))
+    hand, done = Hand(Study(tape=tape, capital=capital, costs=costs, edges=whole)), 0
+    for rows in (crew or Alone()).map(hand, sets.groups()):
+        blocks[rows.number] = rows.blocks
+        done += len(rows.number)
+        report(done, sets.size)
+    return Pieces(sets=sets, blocks=blocks, edges=whole)

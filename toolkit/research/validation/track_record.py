@@ -44,4 +44,4 @@ def haircut_sharpe(ratio: float, *, periods: int, looks: int) -> float:
     adjusted = -math.expm1(looks * math.log1p(-min(tail, 1.0 - 1e-16)))
     if adjusted <= 0.0:
         return ratio
-    return max(NORMAL.inv_cdf(1.0 - adjusted / 2.0), 0.0) / math.sqrt(periods)
+    return min(max(-NORMAL.inv_cdf(adjusted / 2.0), 0.0) / math.sqrt(periods), ratio)

@@ -57,13 +57,18 @@ class Overfitting:
     @property
     def sentence(self) -> str:
         """The result in plain words."""
-        tried = counted(self.trials, "trial")
         if math.isnan(self.sharpe):
-            return f"No evidence: after {tried} the chosen set has no returns."
-        what = f"its Sharpe ratio is {self.sharpe:.2f}"
-        luck = f"luck alone would give about {self.sharpe_by_luck:.2f} in {tried}"
-        sure = f"skill is {percent(self.deflated_sharpe)} probable"
-        return f"{what[0].upper()}{what[1:]}; {luck}; {self._splits}; {sure}."
+            return f"No evidence: after {counted(self.trials, 'trial')} the set has no returns."
+        return self.summary[0].upper() + self.summary[1:] + "."
+
+    @property
+    def summary(self) -> str:
+        """The figures in words, to stand within a sentence."""
+        luck = f"luck alone would give about {self.sharpe_by_luck:.2f}"
+        return (
+            f"its Sharpe ratio is {self.sharpe:.2f}; {luck} in {counted(self.trials, 'trial')};"
+            f" {self._splits}; skill is {percent(self.deflated_sharpe)} probable"
+        )
 
     @property
     def _splits(self) -> str:
@@ -89,7 +94,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in one sentence."""
         if self.supported:
-            return "The data supports this set: " + self.overfitting.sentence
+            return f"The data supports this set: {self.overfitting.summary}."
         return "No evidence for this set: " + "; ".join(self.reasons) + "."
 
     @property

@@ -19,8 +19,11 @@ from toolkit.core.layout import Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import Moments
+from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.grid import grid_of
+from toolkit.research.sweeps.work import Crew
 from toolkit.research.tape import Bars, Tape
+from toolkit.research.validation.basis import Basis
 from toolkit.research.validation.choosing import Pieces, check_chooser
 from toolkit.research.validation.folds import Fold, walk
 from toolkit.research.validation.overfitting import probabilistic_sharpe
@@ -45,6 +48,7 @@ def walk_forward(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> WalkForward:
     """Choose the best set of a grid on each training and trade it on the test behind it.
@@ -67,6 +71,7 @@ def walk_forward(
             edges=np.unique([fold.edges for fold in plan]),
             capital=capital,
             costs=costs,
+            crew=crew,
             report=lambda done, _of: report(done, sets.size + 1),
         )
         segments = Segments(tape, capital=capital, costs=costs)
@@ -82,11 +87,9 @@ def walked_over(
     tape = segments.tape
     return WalkForward(
         folds=tuple(_walked(fold, pieces, segments, metric) for fold in plan),
-        names=tuple(pieces.sets.axes),
-        sets=pieces.sets.size,
+        basis=Basis.of(segments, pieces.sets),
+        pieces=pieces,
         metric=metric,
-        capital=segments.capital,
-        periods_per_year=tape.periods_per_year,
         times=tape.market.time[tape.steps()],
     )
 
@@ -122,14 +125,12 @@ class Walked:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class WalkForward(Pictured):
-    """A finished walk; `names` are the swept parameters, `times` of all timestamps in us."""
+    """A finished walk; `times` are those of all timestamps in microseconds."""
 
     folds: tuple[Walked, ...]
-    names: tuple[str, ...]
-    sets: int
+    basis: Basis
+    pieces: Pieces
     metric: str
-    capital: float
-    periods_per_year: float
     times: Ints
     anchored: bool = False
 
@@ -145,8 +146,10 @@ class WalkForward(Pictured):
         return frame
 
     def _row(self, number: int, walked: Walked) -> dict[str, Any]:
-        fold, year = walked.fold, math.sqrt(self.periods_per_year)
-        figures = equity_figures(self._equity(walked), self.capital, self.periods_per_year)
+        fold, year = walked.fold, math.sqrt(self.basis.periods_per_year)
+        figures = equity_figures(
+            self._equity(walked), self.basis.capital, self.basis.periods_per_year
+        )
         chosen = walked.parameters
         return {
             "fold": number,
@@ -154,7 +157,7 @@ class WalkForward(Pictured):
             "train_end": self.times[fold.train_end - 1],
             "test_start": self.times[fold.test_start],
             "test_end": self.times[fold.test_end - 1],
-            **{name: chosen[name] if chosen is not None else None for name in self.names},
+            **{name: chosen[name] if chosen is not None else None for name in self.basis.axes},
             "in_sample_sharpe": walked.in_sample * year,
             "sharpe": figures.sharpe,
             "total_return_percent": figures.total_return_percent,
@@ -164,7 +167,7 @@ class WalkForward(Pictured):
     def _equity(self, walked: Walked) -> Floats:
         if walked.equity is not None:
             return walked.equity
-        return np.full(walked.fold.test_end - walked.fold.test_start, self.capital)
+        return np.full(walked.fold.test_end - walked.fold.test_start, self.basis.capital)
 
     @cached_property
     def equity(self) -> pd.Series[float]:
@@ -173,18 +176,18 @@ class WalkForward(Pictured):
 
         first, last = self.folds[0].fold.test_start, self.folds[-1].fold.test_end
         index = pd.to_datetime(self.times[first:last], unit="us", utc=True).as_unit("us")
-        values = chained([self._equity(walked) for walked in self.folds], self.capital)
+        values = chained([self._equity(walked) for walked in self.folds], self.basis.capital)
         return pd.Series(values, index=index.rename("timestamp"), name="equity")
 
     @cached_property
     def moments(self) -> Moments:
         """Moments of the returns over all tests."""
-        return moments_of(np.asarray(self.equity, np.float64), self.capital)
+        return moments_of(np.asarray(self.equity, np.float64), self.basis.capital)
 
     @property
     def sharpe(self) -> float:
         """The annualised Sharpe ratio over all tests, NaN where nothing moved."""
-        return self.moments.sharpe * math.sqrt(self.periods_per_year)
+        return self.moments.sharpe * math.sqrt(self.basis.periods_per_year)
 
     @property
     def in_sample_sharpe(self) -> float:
@@ -211,9 +214,32 @@ class WalkForward(Pictured):
             return f"Over {many} no chosen set traded out of sample."
         won = int((frame["total_return_percent"] > 0.0).sum())
         efficiency = "" if math.isnan(self.efficiency) else f" ({percent(self.efficiency)} of it)"
+        profit = 100.0 * (self.equity.iloc[-1] / self.basis.capital - 1.0)
         return (
             f"Chosen on the past and traded on what came next, over {many}, the Sharpe ratio is"
             f" {self.sharpe:.2f} after {self.in_sample_sharpe:.2f} in sample{efficiency}; {won} of"
-            f" {many} earned, {100.0 * (self.equity.iloc[-1] / self.capital - 1.0):+.2f} % in all;"
-            f" skill is {percent(self.probability)} probable."
+            f" {many} earned, {profit:+.2f} % in all; skill is {percent(self.probability)}"
+            " probable."
+        )
+
+    def entry(self) -> Entry:
+        """Return what the store of runs keeps."""
+        lengths = [f.fold.train_end - f.fold.train_start for f in self.folds]
+        test = self.folds[0].fold.test_end - self.folds[0].fold.test_start
+        figures = {
+            "sharpe": self.sharpe,
+            "in_sample_sharpe": self.in_sample_sharpe,
+            "efficiency": self.efficiency,
+            "probability": self.probability,
+        }
+        return self.basis.entry(
+            "walk_forward",
+            options={
+                "train": lengths[0],
+                "test": test,
+                "anchored": self.anchored,
+                "metric": self.metric,
+            },
+            figures=figures,
+            frames={"folds": self.frame, "equity": self.equity.reset_index()},
         )
