@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 
-from toolkit.core.types import Bar, Reason
+from toolkit.core.types import Bar
 from toolkit.research.parity.market import Market
 from toolkit.research.parity.session import Cause, Session
 from toolkit.research.parity.trades import Key, Leg, Trade
 from toolkit.research.parity.twin import World, play
 
-BY_HAND = (Reason.FLATTEN, Reason.MANUAL)
 Told = Callable[[int, int], None]
 
 
@@ -135,7 +134,7 @@ def _left_late(
     found: dict[Key, Leg | None] = {}
     for key, trade in live.items():
         mine, leg = trades.get(key), trade.exit
-        if mine is None or mine.exit is None or (leg is not None and leg.reason in BY_HAND):
+        if mine is None or mine.exit is None or (leg is not None and leg.by_hand):
             continue
         due = mine.exit.time
         if leg is not None and (leg.time - due).total_seconds() < session.timeframe:
@@ -154,7 +153,7 @@ def _by_hand(
     step = timedelta(seconds=session.timeframe)
     for key, trade in live.items():
         mine, leg = trades.get(key), trade.exit
-        if mine is None or leg is None or leg.reason not in BY_HAND:
+        if mine is None or leg is None or not leg.by_hand:
             continue
         if mine.exit is None or mine.exit.time + step > leg.time:
             exits[key] = leg
@@ -177,5 +176,5 @@ def _as_executed(world: World, session: Session, live: Mapping[Key, Trade]) -> W
 
 def _bought_by_hand(session: Session, live: Mapping[Key, Trade]) -> set[Key]:
     before = {(update.symbol, update.timestamp) for update in session.start.fills}
-    manual = {key for key, trade in live.items() if trade.entry.reason is Reason.MANUAL}
+    manual = {key for key, trade in live.items() if trade.entry.by_hand}
     return manual - before

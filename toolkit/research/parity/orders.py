@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from toolkit.core.types import Order, OrderRequest, OrderStatus, OrderUpdate, Side
+from toolkit.core.types import Order, OrderRequest, OrderStatus, OrderUpdate, Reason, Side
 from toolkit.research.parity.session import Cause, Execution, Failure
 from toolkit.research.parity.trades import Key
 
@@ -20,6 +20,7 @@ class _Asked:
     cleared_by: str = ""
     last: Order | None = None
     ended_at: int = 0
+    by_hand: bool = False
     failure: Failure | None = None
 
 
@@ -32,9 +33,9 @@ class OrderFacts:
     _delays: dict[str, float] = field(default_factory=dict)
     _seen: set[tuple[str, datetime, float, str]] = field(default_factory=set)
 
-    def request(self, request: OrderRequest, *, delay: float | None) -> None:
-        """An order was asked for, `delay` seconds after its bar had closed."""
-        self._asked[request.client_order_id] = _Asked(request)
+    def request(self, request: OrderRequest, *, delay: float | None, by_hand: bool = False) -> None:
+        """An order was asked for, `delay` seconds after its bar had closed; or by a person."""
+        self._asked[request.client_order_id] = _Asked(request, by_hand=by_hand)
         self._delays[request.client_order_id] = delay or 0.0
 
     def update(self, update: OrderUpdate, *, position: int) -> None:
@@ -50,8 +51,9 @@ class OrderFacts:
         self._seen.add(key)
         decided = asked.request.timestamp if asked is not None else None
         delay = self._delays.get(update.client_order_id, 0.0)
+        manual = update.reason is Reason.MANUAL or (asked is not None and asked.by_hand)
         self.executions.append(
-            Execution(fill=update, decided=decided, position=position, delay=delay)
+            Execution(fill=update, decided=decided, position=position, delay=delay, by_hand=manual)
         )
 
     def refused(self, name: str, *, code: str, reason: str, position: int) -> None:

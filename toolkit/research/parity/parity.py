@@ -55,7 +55,11 @@ def _live(session: Session, market: Market) -> tuple[dict[Key, Trade], list[str]
     for found in session.executions:
         try:
             collected.add(
-                found.fill, decided=found.decided, position=found.position, delay=found.delay
+                found.fill,
+                decided=found.decided,
+                position=found.position,
+                delay=found.delay,
+                by_hand=found.by_hand,
             )
         except BrokerError as error:
             notes.append(f"a fill is left out: {error.message}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from toolkit.bot.watch import STALE_TIMEFRAMES
 from toolkit.core.gates import Gate
 from toolkit.core.risk import exit_plan
-from toolkit.core.types import Bar, Fill, OrderRequest, OrderUpdate, Position
+from toolkit.core.types import Bar, Fill, OrderRequest, OrderUpdate, Position, Reason
 from toolkit.errors import DataError
 from toolkit.market.recording import Recording
 from toolkit.market.recording_codec import Entry
@@ -139,10 +140,11 @@ class _Reader:
 
     def _submit(self, request: OrderRequest) -> None:
         bar, delay = self._bar, None
+        by_hand = request.reason is Reason.FLATTEN
         if bar is not None and _key(bar[0]) == (request.symbol, request.timestamp):
-            delay = bar[1]
+            delay, by_hand = bar[1], False
             self._finish(taken=True)  # what closes now bears on the next bar
-        self._orders.request(request, delay=delay)
+        self._orders.request(request, delay=delay, by_hand=by_hand)
 
     def _report(self, position: int) -> None:
         updates, self._updates = self._updates, []
@@ -161,7 +163,7 @@ class _Reader:
             change = Change(position=self._position, values=values, who=who, at=self._now)
             self._changes.append(change)
         elif kind == "command":
-            self._report(self._position)
+            self._finish(taken=False)
             self._orders.command(str(data["name"]), who)
 
     def session(self, recording: Recording, start: Start) -> Session:
@@ -181,11 +183,8 @@ class _Reader:
             symbols=tuple(recording.about["symbols"]),
             timeframe=self._timeframe,
             real_time=self._real_time,
-            start=Start(
-                parameters=start.parameters,
-                capital=start.capital,
-                costs=start.costs,
-                name=start.name,
+            start=replace(
+                start,
                 recovered=tuple(self._recovered),
                 pending=tuple(self._pending),
                 lots=self._lots(start),

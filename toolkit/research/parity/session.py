@@ -10,6 +10,7 @@ from enum import StrEnum
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters, Value
 from toolkit.core.types import Bar, ExitPlan, Fill, OrderRequest, OrderUpdate
+from toolkit.market.hours import Hours
 from toolkit.research.parity.trades import Key
 
 
@@ -73,13 +74,14 @@ class Failure:
 class Execution:
     """A fill, the bar that its order was decided on, and how many bars were decided on before.
 
-    `delay` is that of the bar, in seconds after its close.
+    `delay` is that of the bar, in seconds after its close. `by_hand`: a person asked for it.
     """
 
     fill: Fill
     decided: datetime | None
     position: int
     delay: float = 0.0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +94,16 @@ class Lot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the session began with: `recovered` and `pending` are orders of an earlier run."""
+    """What the session began with: `recovered` and `pending` are orders of an earlier run.
+
+    `hours` None: any bar may lead to an entry.
+    """
 
     parameters: Parameters
     capital: float
     costs: Costs
     name: str = "stochrsi"
+    hours: Hours | None = None
     recovered: tuple[OrderUpdate, ...] = ()
     pending: tuple[OrderRequest, ...] = ()
     lots: Mapping[str, Lot] = field(default_factory=dict)

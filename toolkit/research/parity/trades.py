@@ -19,7 +19,7 @@ class Leg:
     """The way in or out: average price, units, fee in dollars, and when it was complete.
 
     `position` counts the session's bars that had been decided on before; -1 where no session is.
-    `delay` (seconds) is how late the bar came on which it was decided.
+    `delay` (seconds) is how late the bar came on which it was decided; `by_hand`: a person did.
     """
 
     time: datetime
@@ -29,6 +29,7 @@ class Leg:
     reason: Reason
     position: int = -1
     delay: float = 0.0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,12 @@ class _Side:
     fills: list[Fill] = field(default_factory=list)
     position: int = -1
     delay: float = 0.0
+    by_hand: bool = False
 
-    def add(self, fill: Fill, position: int, delay: float) -> None:
+    def add(self, fill: Fill, position: int, delay: float, by_hand: bool) -> None:
         self.fills.append(fill)
         self.position, self.delay = position, max(self.delay, delay)
+        self.by_hand |= by_hand
 
     def leg(self) -> Leg:
         last, total = self.fills[-1], sum((f.quantity for f in self.fills), ZERO)
@@ -74,6 +77,7 @@ class _Side:
             reason=last.reason,
             position=self.position,
             delay=self.delay,
+            by_hand=self.by_hand,
         )
 
 
@@ -99,13 +103,14 @@ class Trades:
         decided: datetime | None = None,
         position: int = -1,
         delay: float = 0.0,
+        by_hand: bool = False,
     ) -> None:
         """Take a fill; `decided` is the bar that its order was decided on, where one was."""
         found = self._open.get(fill.symbol)
         if found is None:
             found = self._open[fill.symbol] = _Open(decided or fill.timestamp)
         side = found.way_in if fill.side is Side.BUY else found.way_out
-        side.add(fill, position, delay)
+        side.add(fill, position, delay, by_hand)
         trip = self._books.on_fill(fill)
         if trip is not None:
             del self._open[fill.symbol]

@@ -83,7 +83,10 @@ class _Twin:
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._number = count()
         self._recover(start)
-        self._book = MatchingBook(cash=self._engine.portfolio.capital, costs=start.costs)
+        self._hours = start.hours
+        self._book = MatchingBook(
+            cash=self._engine.portfolio.capital, costs=start.costs, hours=start.hours
+        )
         self._take_over(start)
         for trade in world.by_hand:
             self._plan(trade.entry.position, lambda trade=trade: self._buy_by_hand(trade))  # type: ignore[misc]
@@ -110,7 +113,11 @@ class _Twin:
         if key in self._world.unattended:
             self._engine.warm_up(bar)
             return
-        decision = self._engine.on_bar(bar, refusal=self._world.refusals.get(key, ""))
+        refusal, leave = self._world.refusals.get(key, ""), False
+        if self._hours is not None:
+            refusal = refusal or self._hours.refusal(*key)
+            leave = self._hours.leaves(*key)
+        decision = self._engine.on_bar(bar, refusal=refusal, leave=leave)
         if decision.request is not None:
             self._take(decision.request)
 
@@ -213,10 +220,12 @@ class _Twin:
         """Let the book hold it: it keeps the cash, and the protection."""
         request = _request(f"{ORDER}{next(self._number)}", symbol, Side.BUY, quantity, plan)
         try:
-            self._book.submit(request)
+            order = self._book.submit(request)
         except BrokerError:
             return  # it holds some already
         self._book.on_bar(_flat(symbol, price, at=at))
+        if order.id in {waiting.id for waiting in self._book.open_orders()}:
+            self._book.cancel(order.id)
 
     def _take_out_of_book(self, symbol: str, price: float, *, at: datetime) -> Decimal:
         """Let the book sell all that it holds; returns its fee in dollars."""
