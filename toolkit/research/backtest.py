@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -235,6 +236,11 @@ class BacktestRun:
         Options as in docs/research/pictures.md. Raises ConfigError.
         """
         return draw(self.plotter, self, kind, **options)
+
+    def report(self, path: str | Path, **options: Any) -> Path:
+        """Write figures, pictures and trades to one HTML file: see `tk.report`."""
+        written: Path = draw(self.plotter, self, "report", path=path, **options)
+        return written
 
     def __repr__(self) -> str:
         m = self.score.metrics

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from toolkit.research.sweeps.table import SweepTable
 
 # By class name, so that drawing one result loads nothing of the others; the first kind of each
-# is its main picture. A value is a function below or `module:function` of views.
+# is its main picture.
 Maker = Callable[..., Any]
 
 
 def picture(
     result: object, kind: str | None = None, *, theme: ThemeName = "auto", **options: Any
-) -> Picture:
+) -> Any:
     """Draw a result of research; `kind` None is its main picture, `kinds(result)` names all.
 
     `theme` is auto (as the page), light or dark; options are those of the kind, see
@@ -33,6 +33,10 @@ def picture(
     if theme not in get_args(ThemeName):
         allowed = list(get_args(ThemeName))
         raise _wrong("theme", theme, allowed)
+    if kind == "report":
+        from toolkit.session.reporting import report
+
+        return report(result, theme=theme, **options)
     makers = _makers(result)
     chosen = kind or next(iter(makers))
     if chosen not in makers:
@@ -91,10 +95,42 @@ def _heatmap(
 ) -> Any:
     from toolkit.views.charts.heatmap import heatmap_figure
 
-    names = list(table.grid.axes)
-    across = x or next(name for name in names if name != y)
-    up = y or next(name for name in names if name != across)
+    across, up = _swept(table, [x, y])
     return heatmap_figure(table.frame, across, up, value, best=_best(value))
+
+
+def _slices(
+    table: SweepTable,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    by: str | None = None,
+    value: str = "sharpe",
+    slider: bool = False,
+) -> Any:
+    from toolkit.views.charts.slices import slices_figure, slider_figure
+
+    draw = slider_figure if slider else slices_figure
+    across, up, third = _swept(table, [x, y, by])
+    return draw(table.frame, across, up, third, value, best=_best(value))
+
+
+def _slider(table: SweepTable, **options: Any) -> Any:
+    return _slices(table, slider=True, **options)
+
+
+def _swept(table: SweepTable, wanted: list[str | None]) -> list[str]:
+    """Return full names of swept parameters; what is None is the next that is not yet taken."""
+    from toolkit.core.parameters import Parameters
+
+    names = list(table.grid.axes)
+    if len(names) < len(wanted):
+        raise _wrong("grid", ", ".join(names), [f"{len(wanted)} swept parameters or more"])
+    chosen = [Parameters.info(name).name if name else None for name in wanted]
+    if strange := [name for name in chosen if name and name not in names]:
+        raise _wrong("parameter", strange[0], names)
+    free = iter([name for name in names if name not in chosen])
+    return [name or next(free) for name in chosen]
 
 
 def _best(value: str) -> Any:
@@ -104,7 +140,10 @@ def _best(value: str) -> Any:
 
 
 def _view(path: str, **columns: str) -> Maker:
-    """Return a maker that calls a function of views with frames of the result, loaded late."""
+    """Return a maker that calls `module:function` of the charts with what the result has.
+
+    `columns` maps the function's arguments to attributes of the result.
+    """
     module, _, name = path.partition(":")
 
     def make(result: Any, **options: Any) -> Any:
@@ -123,7 +162,7 @@ def _options(maker: Maker) -> list[str]:
 
 def _wrong(field: str, value: Any, allowed: list[str]) -> ConfigError:
     return ConfigError(
-        f"{field} is {value!r}; allowed: {', '.join(allowed)}",
+        f"{field} is {value!r}; allowed: {', '.join(allowed) or 'none'}",
         field=field,
         value=repr(value),
         allowed=allowed,
@@ -131,6 +170,23 @@ def _wrong(field: str, value: Any, allowed: list[str]) -> ConfigError:
 
 
 _PICTURES: dict[str, dict[str, Maker]] = {
-    "BacktestRun": {"run": _run, "equity": _money},
-    "SweepTable": {"heatmap": _heatmap},
+    "BacktestRun": {
+        "run": _run,
+        "equity": _money,
+        "trades": _view("trades:distribution_figure", trades="trades"),
+        "excursions": _view(
+            "trades:excursions_figure", excursions="excursions", parameters="parameters"
+        ),
+        "returns": _view("calendar:calendar_figure", returns="returns"),
+    },
+    "SweepTable": {"heatmap": _heatmap, "slices": _slices, "slider": _slider},
+    "WalkForward": {
+        "lanes": _view("folds:lanes_figure", folds="frame", equity="equity"),
+        "stability": _view("folds:stability_figure", folds="frame"),
+    },
+    "CombinatorialPurged": {
+        "paths": _view("chances:paths_figure", paths="paths", figures="frame"),
+    },
+    "MonteCarlo": {"bands": _view("chances:bands_figure", bands="bands", figures="frame")},
+    "Plateau": {"plateau": _view("plateau:plateau_figure", neighbours="frame")},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from toolkit.views.charts import scripts
@@ -132,3 +132,31 @@ def legend_above(plot: Any, lines: Mapping[str, Any]) -> None:
         spacing=12,
     )
     plot.add_layout(legend, "above")
+
+
+def chart(*, name: str, title: str, height: int, **options: Any) -> Any:
+    """Return an empty figure in the house style whose axes are not time: no tools, values left."""
+    from bokeh.plotting import figure
+
+    options = {"min_border_left": 56, "min_border_right": 24, **options}
+    return figure(
+        name=name,
+        title=title,
+        height=height,
+        tools="",
+        toolbar_location=None,
+        sizing_mode="stretch_width",
+        min_border_top=4,
+        min_border_bottom=8,
+        **options,
+    )
+
+
+def hover(plot: Any, renderers: Sequence[Any], tooltips: Any, *, times: Sequence[str] = ()) -> None:
+    """Tell what is under the pointer; `times` are columns of milliseconds, shown as UTC."""
+    from bokeh.models import HoverTool
+
+    formatters = {f"@{name}": "datetime" for name in times}
+    tool = HoverTool(renderers=list(renderers), tooltips=tooltips, formatters=formatters)
+    tool.visible = False
+    plot.add_tools(tool)

@@ -1,0 +1,206 @@
+"""`tk.report`: a result of research as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit._version import __version__
+from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
+from toolkit.views.charts.page import ThemeName
+from toolkit.views.charts.report import Figure, Judgement, Report, Section
+
+if TYPE_CHECKING:
+    from toolkit.research.backtest import BacktestRun
+
+MOST_SYMBOLS = 6  # with a chart of their own
+HEADINGS = {
+    "equity": "Equity, drawdown, exposure",
+    "trades": "What the trades returned",
+    "excursions": "How far the trades went",
+    "returns": "Returns in time",
+}
+
+
+def report(
+    result: Any, path: str | Path, *, theme: ThemeName = "auto", title: str | None = None
+) -> Path:
+    """Write figures, parameters, costs, data, verdict, pictures and trades to one HTML file.
+
+    `result` is a BacktestRun or any other result with pictures. Raises ConfigError.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in {".html", ".htm"}:
+        raise ConfigError(
+            f"a report is an HTML file, not {target.name!r}; allowed: a name that ends in .html",
+            field="path",
+            value=str(path),
+            allowed=".html",
+        )
+    from toolkit.research.backtest import BacktestRun
+
+    made = _of_run(result) if isinstance(result, BacktestRun) else _of_other(result)
+    if title is not None:
+        made = dataclasses.replace(made, title=title)
+    try:
+        target.write_text(made.html(theme=theme), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the report to {target}: {error.strerror or error}",
+            field="path",
+            value=str(path),
+            allowed="a file in a folder that exists and has room",
+        ) from error
+    return target
+
+
+def _of_run(run: BacktestRun) -> Report:
+    tape, figures = run.tape, run.stats()
+    start, end = figures["start"], figures["end"]
+    names = ", ".join(tape.symbols)
+    return Report(
+        title=f"Backtest of {names}",
+        lede=(
+            f"{figures['bars']:,} bars of {_duration(tape.timeframe)}, {start:%Y-%m-%d %H:%M} to"
+            f" {end:%Y-%m-%d %H:%M} UTC, {figures['start_equity']:,.2f} $ at the start"
+        ),
+        judgement=_judgement(run),
+        figures=_figures(figures),
+        sections=[*_pictures(run), *_facts(run), *_trades(run)],
+        footer=_footer(),
+    )
+
+
+def _of_other(result: Any) -> Report:
+    from toolkit.session.pictures import kinds, picture
+
+    sentence = getattr(result, "sentence", "")
+    sections = [
+        Section(heading=kind.replace("_", " ").capitalize(), picture=picture(result, kind).layout)
+        for kind in kinds(result)
+        if kind != "slider"
+    ]
+    frame = getattr(result, "frame", None)
+    if frame is not None:
+        sections.append(Section(heading="Figures", table=frame))
+    return Report(
+        title=type(result).__name__,
+        lede=repr(result),
+        judgement=Judgement(sentence=sentence) if sentence else None,
+        figures=[],
+        sections=sections,
+        footer=_footer(),
+    )
+
+
+def _judgement(run: BacktestRun) -> Judgement:
+    """Return the verdict that the parameters bring along, or why there is none."""
+    verdict = getattr(run.parameters, "verdict", None)
+    if verdict is not None:
+        return Judgement(
+            sentence=verdict.sentence, reasons=verdict.reasons, good=bool(verdict.supported)
+        )
+    trades = run.score.metrics["trades"]
+    reasons = [run.note] if run.note else []
+    if 0 < trades < 30:
+        reasons.append(f"{trades:.0f} trades are few: fewer than 30 say little")
+    return Judgement(
+        sentence="No verdict: one run on data that was looked at says nothing about the next day.",
+        reasons=[
+            *reasons,
+            "tk.validate or toolkit validate weighs a set against all that was tried",
+        ],
+    )
+
+
+def _figures(figures: dict[str, Any]) -> list[Figure]:
+    total, ratio = figures["total_return_percent"], figures["sharpe"]
+    return [
+        Figure(name="return", value=f"{total:+.3f} %", sign=total),
+        Figure(name="net profit", value=f"{figures['net_profit']:+,.2f} $", sign=total),
+        Figure(name="Sharpe ratio, a year", value=_number(ratio)),
+        Figure(name="deepest drawdown", value=f"{-figures['max_drawdown_percent']:.3f} %"),
+        Figure(name="trades", value=f"{figures['trades']:,}"),
+        Figure(name="won", value=_number(figures["win_rate_percent"], " %")),
+        Figure(name="profit factor", value=_number(figures["profit_factor"])),
+        Figure(name="time in the market", value=_number(figures["exposure_percent"], " %")),
+        Figure(name="fees", value=f"{figures['fees']:,.2f} $"),
+        Figure(name="open at the end", value=f"{figures['open_positions']:,}"),
+    ]
+
+
+def _pictures(run: BacktestRun) -> list[Section]:
+    from toolkit.session.pictures import kinds, picture
+
+    sections = []
+    for kind in kinds(run):
+        if kind == "run" or (run.trades.empty and kind in {"trades", "excursions"}):
+            continue
+        heading = HEADINGS.get(kind, kind.capitalize())
+        sections.append(Section(heading=heading, picture=picture(run, kind).layout))
+    for symbol in run.tape.symbols[:MOST_SYMBOLS]:
+        drawn = picture(run, "run", symbol=symbol).layout
+        sections.append(Section(heading=f"Trades of {symbol}", picture=drawn))
+    return sections
+
+
+def _facts(run: BacktestRun) -> list[Section]:
+    tape, default = run.tape, Parameters()
+    values = run.parameters.to_dict()
+    changed = frozenset(name for name, value in values.items() if value != default[name])
+    costs = run.costs.to_dict() if hasattr(run.costs, "to_dict") else dataclasses.asdict(run.costs)
+    data = {
+        "source": tape.source,
+        "symbols": ", ".join(tape.symbols),
+        "first bar": tape.span[0],
+        "last bar": tape.span[1],
+        "bars": len(tape.market.time),
+        "timeframe": _duration(tape.timeframe),
+        "feed": tape.feed,
+        "adjustment": tape.adjustment,
+        "fingerprint": tape.fingerprint,
+    }
+    return [
+        Section(
+            heading="Parameters",
+            facts=values,
+            changed=changed,
+            note="In bold: not the default." if changed else "All at their defaults.",
+        ),
+        Section(heading="Costs", facts={name: _plain(value) for name, value in costs.items()}),
+        Section(heading="Data", facts=data),
+    ]
+
+
+def _trades(run: BacktestRun) -> list[Section]:
+    if run.trades.empty:
+        return [Section(heading="Trades", note=run.note)]
+    return [Section(heading="Trades", table=run.trades.iloc[::-1], note="The newest first; UTC.")]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _number(value: float, unit: str = "") -> str:
+    if value != value:  # noqa: PLR0124
+        return "\N{EN DASH}"
+    return "∞" if value == float("inf") else f"{value:,.2f}{unit}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _footer() -> str:
+    now = datetime.now(UTC)
+    return (
+        f"Made by stochrsi-toolkit {__version__} on {now:%Y-%m-%d %H:%M} UTC. A backtest is a"
+        " story about the past; nothing here is investment advice."
+    )
