@@ -119,9 +119,13 @@ def test_a_tape_has_a_key() -> None:
 
 def test_two_processes_write_at_the_same_time(tmp_path: Path) -> None:
     program = (
-        "import sys; from tests.research.store.test_trials import *\n"
+        "import sys, numpy; from datetime import *\n"
+        "from toolkit.research.store.trials import DataKey, TrialLedger\n"
+        "now = datetime(2026, 1, 5, 15, tzinfo=UTC)\n"
+        "key = DataKey(symbols=('AAPL', 'MSFT'), timeframe=60.0, first=now, last=now, feed='iex',"
+        " fingerprint='')\n"
         "ledger = TrialLedger.open(sys.argv[1])\n"
-        "for n in range(50): ledger.add(KEY, [f'{n}', sys.argv[2] + f'{n}'], sharpes(n, n),"
+        "for n in range(50): ledger.add(key, [f'{n}', sys.argv[2] + f'{n}'], numpy.zeros(2),"
         " source='sweep')"
     )
     arguments = [sys.executable, "-c", program, str(tmp_path)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from toolkit.core.costs import Costs
 from toolkit.errors import ConfigError
 from toolkit.research.scoring import METRICS
 from toolkit.research.store.record import Record
@@ -27,13 +28,13 @@ class Comparison:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A column per run, a row per fact, per parameter that differs, and per figure."""
+        """A column per run; rows are facts, parameters and costs that differ, and figures."""
         import pandas as pd
 
-        columns = {record.id: _facts(record) | self._varied(record) for record in self.records}
-        for record in self.records:
-            figures = {name: v for name, v in record.figures.items() if not isinstance(v, dict)}
-            columns[record.id] |= figures
+        columns = {
+            record.id: _facts(record) | self._varied(record) | _figures(record)
+            for record in self.records
+        }
         return pd.DataFrame(
             {run: pd.Series(values, dtype=object) for run, values in columns.items()}
         )
@@ -58,7 +59,13 @@ class Comparison:
         best = record.figures.get("best") or {}
         names |= {name for other in self.records for name in other.figures.get("best") or {}}
         values = record.parameters.to_dict() | best
-        return {name: values[name] for name in first.to_dict() if name in names}
+        varied = {name: values[name] for name in first.to_dict() if name in names}
+        costs = self.records[0].costs
+        return varied | {
+            name: record.costs.get(name)
+            for name in costs
+            if any(other.costs.get(name) != costs[name] for other in self.records)
+        }
 
     def __repr__(self) -> str:
         return f"{self.frame.to_string()}\n{self.sentence}"
@@ -128,7 +135,10 @@ def _respects(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def _costs(record: Record) -> str:
-    return ", ".join(f"{name} {value}" for name, value in record.costs.items())
+    """Return the costs that are not Alpaca's."""
+    usual = Costs().to_dict()
+    own = [f"{name} {v}" for name, v in record.costs.items() if v != usual.get(name)]
+    return ", ".join(own) or "Alpaca's"
 
 
 def _facts(record: Record) -> dict[str, Any]:
@@ -147,8 +157,13 @@ def _facts(record: Record) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "source": data.source,
         "capital": record.capital,
-        **record.costs,
     }
+
+
+def _figures(record: Record) -> dict[str, Any]:
+    names = [name for name in METRICS if name in record.figures]
+    names += [name for name in record.figures if name not in METRICS and name != "best"]
+    return {name: record.figures[name] for name in names}
 
 
 def _figure(record: Record, metric: str) -> float:

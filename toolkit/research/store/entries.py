@@ -116,8 +116,8 @@ def result_of(record: Record, frames: Mapping[str, pd.DataFrame]) -> Any:
 def costs_of(record: Record) -> Costs:
     """Return the costs of a run; raises StoreError where this code knows other ones."""
     try:
-        return Costs(**record.costs)
-    except (TypeError, ConfigError) as error:
+        return Costs.from_dict(record.costs)
+    except ConfigError as error:
         raise StoreError(
             f"the costs of run {record.id} are not known to this code ({error});"
             f" use the code that made it, {record.code}",

@@ -59,7 +59,7 @@ class Record:
     @classmethod
     def of(cls, entry: Entry, *, at: datetime, seconds: float, code: str) -> Self:
         """Return the record of an entry."""
-        costs = costs_dict(entry.costs)
+        costs = entry.costs.to_dict()
         asked = [
             entry.kind, entry.data.to_dict(), entry.parameters.to_dict(), entry.capital, costs,
             dict(entry.options), code,
@@ -115,14 +115,6 @@ class Record:
                 f" delete it, or use the code that made it, {values.get('code', 'unknown')}",
                 id=known,
             ) from error
-
-
-def costs_dict(costs: Costs) -> dict[str, Any]:
-    """Return costs as JSON-ready values."""
-    from dataclasses import asdict
-
-    values: dict[str, Any] = json.loads(to_json(asdict(costs)))
-    return values
 
 
 def to_json(value: Any) -> str:
