@@ -44,7 +44,7 @@ REASONS = {
 
 
 def backtest(
-    bars: pd.DataFrame | Bars,
+    bars: pd.DataFrame | Bars | Tape,
     parameters: Parameters | Mapping[str, Any] | None = None,
     *,
     capital: float = 10_000.0,
@@ -54,10 +54,10 @@ def backtest(
 ) -> BacktestRun:
     """Trade recorded bars by the rules of docs/execution.md, all symbols from one capital.
 
-    `bars` is a DataFrame, a file (.parquet, .csv, .feather) or a MarketTable; quotes and trades
-    are built into bars first. `capital` in dollars. `sessions` (`all`, `regular`, `extended`)
-    says when stocks trade, `flat_before_close` how many seconds before a session's end they are
-    sold (0: they are kept); see docs/research/costs.md. Raises DataError and ConfigError.
+    `bars` is a DataFrame, a file (.parquet, .csv, .feather), a MarketTable or a Tape; quotes and
+    trades are built into bars first. `capital` in dollars. `sessions` (all, regular,
+    extended) says when stocks trade, `flat_before_close` how many seconds before a session's end
+    they are sold (0: they are kept); see docs/research/costs.md. Raises DataError and ConfigError.
     """
     chosen, capital = parameters_from(parameters), checked_capital(capital)
     tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)

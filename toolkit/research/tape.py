@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +24,7 @@ from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-Bars = MarketTable | str | Path  # or a pandas DataFrame
+Bars = MarketTable | str | Path  # or a pandas DataFrame, or a Tape
 SESSIONS_A_YEAR, SESSION, DAY = 252, 390 * 60.0, 86_400.0
 UNKNOWN = "unknown"
 
@@ -88,6 +88,15 @@ class Tape:
         """Return the costs of each symbol, by its code."""
         return charges_of(costs, self.symbols)
 
+    def within(self, *, sessions: Sessions, flat_before_close: float = 0.0) -> Tape:
+        """Return the same bars under other sessions (see `market.hours.Hours`)."""
+        hours = replace(self.hours, sessions=sessions, flat_before_close=flat_before_close)
+        if hours == self.hours:
+            return self
+        crypto = np.array([is_crypto(symbol) for symbol in self.symbols])
+        when = hours_of(hours, self.market.time, crypto[self.market.symbol])
+        return replace(self, hours=hours, market=self.market._replace(**when._asdict()))
+
     def steps(self) -> Ints:
         """Return the position of the last event of each distinct timestamp."""
         changes = np.flatnonzero(np.diff(self.market.time))
@@ -111,13 +120,21 @@ def trading_year(symbols: Iterable[str], timeframe: float) -> float:
 
 
 def tape_of(
-    bars: pd.DataFrame | Bars, *, sessions: Sessions = "all", flat_before_close: float = 0.0
+    bars: pd.DataFrame | Bars | Tape,
+    *,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
 ) -> Tape:
     """Lay out a DataFrame, a file or a MarketTable; quotes and trades are built into bars.
 
-    `sessions` and `flat_before_close` (seconds) as in `market.hours.Hours`. Raises DataError
-    where the data is unsound, ConfigError.
+    `sessions` and `flat_before_close` (seconds) as in `market.hours.Hours`; a tape keeps its own
+    unless others than `all` are asked for. Raises DataError where the data is unsound,
+    ConfigError.
     """
+    if isinstance(bars, Tape):
+        if sessions == "all" and not flat_before_close:
+            return bars
+        return bars.within(sessions=sessions, flat_before_close=flat_before_close)
     table = _table(bars)
     frame = bars_of(table)
     hours = Hours(timeframe=table.timeframe, sessions=sessions, flat_before_close=flat_before_close)
