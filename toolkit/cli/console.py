@@ -29,6 +29,14 @@ SetOption = Annotated[
         "--set", metavar="NAME=VALUE", help="A parameter, e.g. ema_period=12; repeatable."
     ),
 ]
+GridOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grid",
+        metavar="NAME=A,B",
+        help="Values of a parameter, e.g. ema_period=5,9,20, or a range 5..20; repeatable.",
+    ),
+]
 CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
 SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
 StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
@@ -77,11 +85,12 @@ def parameters_of(assignments: Sequence[str] | None) -> Parameters:
                 f"--set {assignment}: write NAME=VALUE", field="--set", allowed="NAME=VALUE"
             )
         info = Parameters.info(name.strip())
-        values[info.name] = info.check(_value(text.strip(), info.kind))
+        values[info.name] = info.check(value_of(text.strip(), info.kind))
     return Parameters.from_dict(values)
 
 
-def _value(text: str, kind: type) -> Any:
+def value_of(text: str, kind: type) -> Any:
+    """Return a typed value as Python has it; what it cannot read stays text."""
     if kind is bool:
         return {"true": True, "false": False, "on": True, "off": False}.get(text.lower(), text)
     try:
