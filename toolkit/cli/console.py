@@ -29,14 +29,6 @@ SetOption = Annotated[
         "--set", metavar="NAME=VALUE", help="A parameter, e.g. ema_period=12; repeatable."
     ),
 ]
-GridOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--grid",
-        metavar="NAME=A,B",
-        help="Values of a parameter, e.g. ema_period=5,9,20, or a range 5..20; repeatable.",
-    ),
-]
 CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
 SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
 StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
