@@ -19,7 +19,9 @@ from toolkit.cli.halt import halt, resume
 from toolkit.cli.loadtest import loadtest
 from toolkit.cli.record import record
 from toolkit.cli.replay import replay
+from toolkit.cli.runs import app as runs
 from toolkit.cli.serve import dashboard, lab, serve
+from toolkit.cli.sweep import sweep
 from toolkit.cli.token import app as token
 from toolkit.errors import ConfigError, DataError, ToolkitError
 from toolkit.session.logs import set_up_logging
@@ -40,13 +42,14 @@ COMMANDS = (
     replay,
     record,
     backtest,
+    sweep,
     loadtest,
     exchange,
     doctor,
 )
 for command in COMMANDS:
     app.command()(command)
-for group in (token, export, alerts, check):
+for group in (token, export, alerts, check, runs):
     app.add_typer(group)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
-from toolkit.session.kept import keep, run_store
+from toolkit.market.hours import Sessions
+from toolkit.session.kept import keep, run_store, source_of
 from toolkit.session.pictures import picture
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def backtest(
     *,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     store: bool | RunStore = True,
 ) -> BacktestRun:
     """Trade recorded bars by the rules of docs/execution.md; the run's `plot()` draws it.
@@ -44,7 +47,14 @@ def backtest(
     from toolkit.research.backtest import backtest as run
 
     began = time.perf_counter()
-    result = run(bars, parameters, capital=capital, costs=costs)
+    result = run(
+        bars,
+        parameters,
+        capital=capital,
+        costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
+    )
     seconds = time.perf_counter() - began
     result = keep(
         result, store=store, seconds=seconds, bars=bars, trials=trial_of, source="backtest"
@@ -63,6 +73,8 @@ def sweep(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     workers: int | None = None,
     client: Any = None,
     progress: bool | Report = True,
@@ -88,10 +100,14 @@ def sweep(
         base=base,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         crew=_crew(workers, client),
         progress=progress,
     )
     seconds = time.perf_counter() - began
+    if table.data and (source := source_of(bars)):
+        table = replace(table, data=replace(table.data, source=source))
     place = run_store() if store is True else store
     table = keep(table, store=place, seconds=seconds, bars=bars, trials=trials_of, source="sweep")
     if place and table.id and table.data:

@@ -131,6 +131,7 @@ def _respects(records: Sequence[Record]) -> dict[str, list[str]]:
         "adjustment": [r.data.adjustment for r in records],
         "costs": [_costs(r) for r in records],
         "sessions": [str(r.options.get("sessions")) for r in records],
+        "flat before close": [str(r.options.get("flat_before_close")) for r in records],
     }
 
 

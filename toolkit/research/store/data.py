@@ -65,3 +65,9 @@ class Data:
         """Read what `to_dict` wrote."""
         times = {name: datetime.fromisoformat(values[name]) for name in ("first", "last")}
         return cls(**{**values, **times, "symbols": tuple(values["symbols"])})
+
+
+def hours_dict(tape: Tape) -> dict[str, Any]:
+    """Return when orders fill on a tape, as `tape_of` takes it."""
+    hours = tape.hours
+    return {"sessions": hours.sessions, "flat_before_close": hours.flat_before_close}

@@ -146,7 +146,9 @@ def sweep_again(saved: SavedRun, tape: Tape) -> Any:
 
 
 def _same_bars(record: Record, bars: Any) -> Tape:
-    tape = tape_of(bars)
+    options = record.options
+    hours = {name: options[name] for name in ("sessions", "flat_before_close") if name in options}
+    tape = tape_of(bars, **hours)
     if tape.fingerprint == record.data.fingerprint:
         return tape
     data, frame = record.data, tape.frame
@@ -155,7 +157,7 @@ def _same_bars(record: Record, bars: Any) -> Tape:
     part = frame[known & within].reset_index(drop=True)
     part.attrs = {"feed": data.feed, "adjustment": data.adjustment}
     try:
-        cut = tape_of(part)
+        cut = tape_of(part, **hours)
     except DataError:
         cut = tape
     if cut.fingerprint == data.fingerprint:

@@ -12,9 +12,10 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.layout import Floats
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import METRICS, Moments, block_edges
-from toolkit.research.store.data import Data
+from toolkit.research.store.data import Data, hours_dict
 from toolkit.research.sweeps.cluster import WorkersLost
 from toolkit.research.sweeps.search import Method, Search, search_of
 from toolkit.research.sweeps.sets import Sets
@@ -45,6 +46,8 @@ def sweep(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> SweepTable:
@@ -52,10 +55,11 @@ def sweep(
 
     A list is values, a tuple `(low, high)` a range in steps of the parameter. `method` runs all
     combinations (grid), `trials` random ones, or `trials` that Optuna asks for, which looks for
-    the best `metric`; both are repeatable by `seed`. `base` holds all other parameters, `bars` are
-    as for `backtest`. `crew` does the work, by default the calling thread. `progress` is True for a
-    bar, False for silence, or a function of (done, total). An interrupt (Ctrl-C, stop button) ends
-    the sweep and keeps what is done. Raises ConfigError and DataError.
+    the best `metric`; both are repeatable by `seed`. `base` holds all other parameters; `bars`,
+    `capital`, `costs` and hours are as for `backtest`. `crew` does the work, by default the
+    calling thread. `progress` is True for a bar, False for silence, or a function of (done, total).
+    An interrupt (Ctrl-C, stop button) ends the sweep and keeps what is done. Raises ConfigError and
+    DataError.
     """
     search = search_of(grid, parameters_from(base), method=method, trials=trials, seed=seed)
     how: dict[str, Any] = {"method": method, "metric": known_metric(metric)}
@@ -64,7 +68,7 @@ def sweep(
     capital, costs = checked_capital(capital), costs or Costs()
     with progress_of(progress, total=search.total, what="sweep") as report:
         return sweep_of(
-            tape_of(bars),
+            tape_of(bars, sessions=sessions, flat_before_close=flat_before_close),
             search,
             capital=capital,
             costs=costs,
@@ -104,7 +108,7 @@ def sweep_of(
         costs=costs,
         source=tape.source,
         data=Data.of(tape),
-        how=how,
+        how={**how, **hours_dict(tape)},
     )
 
 

@@ -77,6 +77,20 @@ class SweepTable:
         frame.index.name = "set"
         return frame
 
+    def ranked(self, metric: str | None = None) -> pd.DataFrame:
+        """Return the frame with the best set first, by default by the metric of the sweep.
+
+        Sets without a trade or without a value come last. Raises ConfigError.
+        """
+        name = known_metric(metric or str(self.how.get("metric", "sharpe")))
+        traded = self.frame["trades"] > 0
+        order = (
+            self.frame[name]
+            .where(traded)
+            .sort_values(ascending=name in LOWER_IS_BETTER, kind="stable")
+        )
+        return self.frame.loc[order.index]
+
     def best(self, metric: str = "sharpe") -> Chosen:
         """Return the set with the best value of a metric; its `verdict` says what it is worth.
 
