@@ -2,7 +2,8 @@
 
 Alpaca takes the fee of crypto from what is received: coins of a buy, dollars of a sale. The
 message of a fill does not say how much that was, so it is reckoned here, and reconciliation
-corrects it by the position where Alpaca took another rate.
+corrects it by the position where Alpaca took another rate. What the regulators take of stocks
+comes once a day, as an activity of the account: it is in the journal's fees, not here.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 
-from toolkit.core.types import ZERO, Side, is_crypto
+from toolkit.core.costs import CRYPTO_TIERS
+from toolkit.core.types import ZERO, Side, exact, is_crypto
 
-CRYPTO_FEE = Decimal("0.0025")
+CRYPTO_FEE = exact(CRYPTO_TIERS[0].taker_bps) / 10_000
 FINEST = Decimal("0.000000001")
 CENT = Decimal("0.01")
 

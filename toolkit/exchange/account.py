@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_UP, Decimal
 
-from toolkit.core.types import ZERO, Side
+from toolkit.core.costs import CRYPTO_TIERS
+from toolkit.core.types import ZERO, Side, exact
 from toolkit.exchange.assets import Asset
 from toolkit.exchange.hours import day_of
 from toolkit.exchange.values import FINEST, Micros, cents
 
-CRYPTO_FEE = Decimal("0.0025")
+CRYPTO_FEE = exact(CRYPTO_TIERS[0].taker_bps) / 10_000
 SESSIONS_OF_DAY_TRADES = 5
 
 
