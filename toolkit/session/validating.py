@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Sessions
 from toolkit.session.pictures import picture
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def walk_forward(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> WalkForward:
@@ -64,6 +67,8 @@ def walk_forward(
         base=base,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         progress=progress,
     )
     result = _kept(result, store=store, began=began, bars=bars, source="walk_forward")
@@ -82,6 +87,8 @@ def cross_validate(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> CombinatorialPurged:
@@ -103,22 +110,39 @@ def cross_validate(
         base=base,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         progress=progress,
     )
     result = _kept(result, store=store, began=began, bars=bars, source="cross_validation")
     return replace(result, plotter=picture)
 
 
-def hold_out(bars: pd.DataFrame | Bars, *, share: float = 0.2) -> tuple[pd.DataFrame, Sealed]:
+def hold_out(
+    bars: pd.DataFrame | Bars,
+    *,
+    share: float = 0.2,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
+    store: RunStore | None = None,
+) -> tuple[pd.DataFrame, Sealed]:
     """Return the bars to work on, and the last `share` of the timestamps sealed.
 
-    `sealed.look(parameters)` trades them, and every look is counted for all times. See
-    `research.validation.hold_out`. Raises ConfigError and DataError.
+    `sealed.look(parameters)` trades them, and every look is counted for all times, in the ledger
+    of `store` (the user's own unless given). See `research.validation.hold_out`. Raises ConfigError
+    and DataError.
     """
-    from toolkit.research.store.trials import TrialLedger
     from toolkit.research.validation.hold_out import hold_out as run
+    from toolkit.session.kept import run_store
 
-    return run(bars, share=share, ledger=TrialLedger.open())
+    place = store or run_store()
+    return run(
+        bars,
+        share=share,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
+        ledger=place.trials,
+    )
 
 
 def bootstrap(
@@ -180,6 +204,8 @@ def validate(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> Validation:
@@ -200,8 +226,10 @@ def validate(
             base=base,
             capital=capital,
             costs=costs,
-            progress=progress,
+            sessions=sessions,
+            flat_before_close=flat_before_close,
             store=store,
+            progress=progress,
         )
     began = time.perf_counter()
     found = run(
@@ -215,6 +243,8 @@ def validate(
         groups=groups,
         draws=draws,
         seed=seed,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         progress=progress,
     )
     found = _kept(found, store=store, began=began, bars=bars, source="validation")

@@ -17,18 +17,19 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.layout import Floats, Ints
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.grid import grid_of
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.sweeps.work import Crew
-from toolkit.research.tape import Bars, Tape
+from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.validation.basis import Basis
 from toolkit.research.validation.choosing import Pieces, check_chooser
-from toolkit.research.validation.folds import Combinations, combinations_of
+from toolkit.research.validation.folds import Combinations, check_folds, combinations_of
 from toolkit.research.validation.pictured import Pictured, counted, percent
 from toolkit.research.validation.returns import chained, equity_figures
-from toolkit.research.validation.segments import Segments, as_tape, longest_trade
+from toolkit.research.validation.segments import Segments, longest_trade
 from toolkit.research.validation.sums import pieces_of
 from toolkit.research.warmup import warm_up_bars
 
@@ -51,6 +52,8 @@ def cross_validate(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> CombinatorialPurged:
@@ -62,7 +65,8 @@ def cross_validate(
     ConfigError and DataError.
     """
     check_chooser(metric)
-    tape, costs = as_tape(bars), costs or Costs()
+    costs = costs or Costs()
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     capital = checked_capital(capital)
     sets = grid_of(grid, parameters_from(base))
     segments = Segments(tape, capital=capital, costs=costs)
@@ -94,8 +98,9 @@ def combinations_for(
     embargo: int | None = None,
 ) -> Combinations:
     """Cut a tape into folds, with the purge and the embargo that a grid asks for."""
+    check_folds(folds, test_folds)
     steps = len(segments.tape.steps())
-    most = steps // max(folds, 1) // 10
+    most = steps // folds // 10
     return combinations_of(
         steps,
         folds=folds,

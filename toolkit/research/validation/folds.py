@@ -129,8 +129,7 @@ def combinations_of(
     `purge` timestamps on either side of a judging stretch and `embargo` more behind it choose
     nothing.
     """
-    _check_whole("folds", folds, 3, 50)
-    _check_whole("test_folds", test_folds, 2, folds - 1)
+    check_folds(folds, test_folds)
     _check_whole("purge", purge, 0, steps)
     _check_whole("embargo", embargo, 0, steps)
     length = steps // folds
@@ -160,6 +159,12 @@ def combinations_of(
         purge=purge,
         embargo=embargo,
     )
+
+
+def check_folds(folds: int, test_folds: int) -> None:
+    """Raise ConfigError unless `test_folds` of `folds` can judge."""
+    _check_whole("folds", folds, 3, 50)
+    _check_whole("test_folds", test_folds, 2, folds - 1)
 
 
 def _check_whole(field: str, value: int, low: int, high: int) -> None:

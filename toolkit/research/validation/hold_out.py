@@ -11,12 +11,13 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.hours import Sessions
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.store.trials import DataKey, TrialLedger
-from toolkit.research.tape import Bars, Tape
+from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.validation.overfitting import probabilistic_sharpe
 from toolkit.research.validation.pictured import Pictured, counted, percent
-from toolkit.research.validation.segments import Segments, as_tape, cut
+from toolkit.research.validation.segments import Segments, cut
 from toolkit.research.validation.track_record import haircut_sharpe
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ SHORTEST = 20
 
 
 def hold_out(
-    bars: pd.DataFrame | Bars | Tape, *, share: float = 0.2, ledger: TrialLedger
+    bars: pd.DataFrame | Bars | Tape,
+    *,
+    share: float = 0.2,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
+    ledger: TrialLedger,
 ) -> tuple[pd.DataFrame, Sealed]:
     """Return the bars to work on, and the last `share` of the timestamps sealed.
 
@@ -36,7 +42,7 @@ def hold_out(
         raise ConfigError(
             f"share is {share!r}; allowed: above 0, below 1", field="share", value=repr(share)
         )
-    tape = as_tape(bars)
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     steps = len(tape.steps())
     first = steps - round(steps * share)
     if min(first, steps - first) < SHORTEST:

@@ -7,7 +7,6 @@ reads no bar behind its end, and counts a position that is open there at its las
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,15 +15,7 @@ from toolkit.core.layout import Decisions, Market
 from toolkit.core.parameters import Parameters
 from toolkit.research.backtest import BacktestRun, run_of
 from toolkit.research.signals import Signals
-from toolkit.research.tape import Bars, Tape, tape_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-def as_tape(bars: pd.DataFrame | Bars | Tape) -> Tape:
-    """Lay out bars, unless that is done already; raises DataError."""
-    return bars if isinstance(bars, Tape) else tape_of(bars)
+from toolkit.research.tape import Tape
 
 
 def cut(tape: Tape, first: int, last: int) -> Tape:

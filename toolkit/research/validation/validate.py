@@ -12,12 +12,13 @@ import numpy as np
 
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.hours import Sessions
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.table import SweepTable
 from toolkit.research.sweeps.work import Crew
-from toolkit.research.tape import Bars, Tape
+from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.validation.basis import Basis
 from toolkit.research.validation.bootstrap import Bootstrap, bootstrap
 from toolkit.research.validation.choosing import Pieces
@@ -30,7 +31,7 @@ from toolkit.research.validation.folds import Combinations, Fold, walk
 from toolkit.research.validation.monte_carlo import MonteCarlo, monte_carlo
 from toolkit.research.validation.pictured import Pictured, counted, percent
 from toolkit.research.validation.plateau import Plateau
-from toolkit.research.validation.segments import Segments, as_tape
+from toolkit.research.validation.segments import Segments
 from toolkit.research.validation.sums import pieces_of
 from toolkit.research.validation.verdict import MAX_LOSS_PROBABILITY, Verdict
 from toolkit.research.validation.walk_forward import WalkForward, walked_over
@@ -54,6 +55,8 @@ def validate(
     groups: int = 10,
     draws: int = 1000,
     seed: int = 0,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> Validation:
@@ -63,7 +66,7 @@ def validate(
     in `walk_forward`, the cross-validation into `groups` folds of which two judge. What the bars
     are too few for is left out and counts against the set. Raises ConfigError and DataError.
     """
-    tape = as_tape(bars)
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     _check_same(tape, table)
     verdict = table.verdict(parameters)
     segments = Segments(tape, capital=table.capital, costs=table.costs)

@@ -17,19 +17,20 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.layout import Floats, Ints
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import Moments
 from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.grid import grid_of
 from toolkit.research.sweeps.work import Crew
-from toolkit.research.tape import Bars, Tape
+from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.validation.basis import Basis
 from toolkit.research.validation.choosing import Pieces, check_chooser
 from toolkit.research.validation.folds import Fold, walk
 from toolkit.research.validation.overfitting import probabilistic_sharpe
 from toolkit.research.validation.pictured import Pictured, counted, percent
 from toolkit.research.validation.returns import chained, equity_figures, moments_of
-from toolkit.research.validation.segments import Segments, as_tape
+from toolkit.research.validation.segments import Segments
 from toolkit.research.validation.sums import pieces_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def walk_forward(
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     crew: Crew | None = None,
     progress: bool | Report = True,
 ) -> WalkForward:
@@ -60,7 +63,8 @@ def walk_forward(
     DataError.
     """
     check_chooser(metric)
-    tape, costs = as_tape(bars), costs or Costs()
+    costs = costs or Costs()
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     capital = checked_capital(capital)
     sets = grid_of(grid, parameters_from(base))
     plan = walk(len(tape.steps()), folds=folds, train=train, test=test, anchored=anchored)
