@@ -41,6 +41,14 @@ if TYPE_CHECKING:
     from toolkit.session.reporting import report
     from toolkit.session.session import Session
     from toolkit.session.study import backtest, runs, sweep
+    from toolkit.session.validating import (
+        bootstrap,
+        cross_validate,
+        hold_out,
+        monte_carlo,
+        validate,
+        walk_forward,
+    )
     from toolkit.streaming.settings import WebSocketConfig
 
 # Imported when first used, so that `import toolkit` stays quick.
@@ -52,6 +60,7 @@ _LAZY = {
     "backtest": "toolkit.session.study",
     "backtest_signals": "toolkit.session.checking",
     "bars": "toolkit.session.bars",
+    "bootstrap": "toolkit.session.validating",
     "check_costs": "toolkit.session.checking",
     "check_data": "toolkit.session.checking",
     "check_lookahead": "toolkit.session.checking",
@@ -59,10 +68,15 @@ _LAZY = {
     "check_warmup": "toolkit.session.checking",
     "connect": "toolkit.session.launch",
     "create_app": "toolkit.session.app",
+    "cross_validate": "toolkit.session.validating",
+    "hold_out": "toolkit.session.validating",
     "launch": "toolkit.session.launch",
+    "monte_carlo": "toolkit.session.validating",
     "report": "toolkit.session.reporting",
     "runs": "toolkit.session.study",
     "sweep": "toolkit.session.study",
+    "validate": "toolkit.session.validating",
+    "walk_forward": "toolkit.session.validating",
 }
 
 __all__ = [
@@ -85,6 +99,7 @@ __all__ = [
     "backtest",
     "backtest_signals",
     "bars",
+    "bootstrap",
     "check_costs",
     "check_data",
     "check_lookahead",
@@ -92,10 +107,15 @@ __all__ = [
     "check_warmup",
     "connect",
     "create_app",
+    "cross_validate",
+    "hold_out",
     "launch",
+    "monte_carlo",
     "report",
     "runs",
     "sweep",
+    "validate",
+    "walk_forward",
 ]
 
 

@@ -23,6 +23,7 @@ from toolkit.cli.runs import app as runs
 from toolkit.cli.serve import dashboard, lab, serve
 from toolkit.cli.sweep import sweep
 from toolkit.cli.token import app as token
+from toolkit.cli.validate import validate
 from toolkit.errors import ConfigError, DataError, ToolkitError
 from toolkit.session.logs import set_up_logging
 
@@ -42,6 +43,7 @@ COMMANDS = (
     replay,
     record,
     backtest,
+    validate,
     sweep,
     loadtest,
     exchange,
