@@ -31,6 +31,7 @@ from toolkit.core.types import (
     Trade,
 )
 from toolkit.errors import BrokerError, DataError, UnknownOrderState
+from toolkit.market.hours import Hours
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Trader:
         watch: Watch,
         losses: Losses,
         timeframe: float,
+        hours: Hours,
         publish: Publish,
         on_gates: Callable[[], None],
         note: Note,
@@ -63,7 +65,7 @@ class Trader:
     ) -> None:
         self.broker = broker
         self._engine, self._ledger, self._gates, self._watch = engine, ledger, gates, watch
-        self._losses, self._timeframe = losses, timeframe
+        self._losses, self._timeframe, self._hours = losses, timeframe, hours
         self._publish, self._on_gates, self._note, self._clock = publish, on_gates, note, clock
         self._at_once = at_once
         self._sending: set[asyncio.Task[bool]] = set()
@@ -204,7 +206,8 @@ class Trader:
         self._engine.check(bar)
         self.broker.on_bar(bar)
         refusal = self._refusal(bar)
-        decision = self._engine.on_bar(bar, refusal=refusal)
+        leave = self._hours.leaves(bar.symbol, bar.timestamp)
+        decision = self._engine.on_bar(bar, refusal=refusal, leave=leave)
         self._ledger.on_final_bar(bar)
         if decision.limited is not None or self._losses.wanted:
             self._limit(decision, bar)
@@ -212,8 +215,9 @@ class Trader:
         self._publish_positions(bar)
 
     def _refusal(self, bar: Bar) -> str:
+        closed = self._hours.refusal(bar.symbol, bar.timestamp)
         if self._watch.real_time is None and self._gates.all_open:
-            return ""
+            return closed
         # These two are decided anew at each bar of the symbol.
         changed = self._gates.open(Gate.EXPOSURE, symbol=bar.symbol)
         changed |= self._gates.open(Gate.RATE, symbol=bar.symbol)
@@ -222,7 +226,7 @@ class Trader:
         if changed:
             self._on_gates()
         stale = self._watch.refusal(bar, timeframe=self._timeframe)
-        return self._gates.reason(bar.symbol) or stale
+        return self._gates.reason(bar.symbol) or stale or closed
 
     def _limit(self, decision: Decision, bar: Bar) -> None:
         now, changed = self._clock(), False
