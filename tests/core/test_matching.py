@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -21,6 +22,7 @@ from toolkit.core.types import (
     Side,
 )
 from toolkit.errors import BrokerError, OrderRejected
+from toolkit.market.hours import Hours
 
 
 def request(side=Side.BUY, quantity="2", name="a", exits=None):
@@ -112,6 +114,59 @@ def test_an_entry_beyond_the_cash_is_cut_or_rejected():
 def test_what_cannot_be_executed_is_refused_with_a_reason(bad, words):
     with pytest.raises(OrderRejected, match=words):
         make_book().submit(bad)
+
+
+def hours(**options):
+    return Hours(timeframe=60.0, sessions="regular", **options)
+
+
+def evening(number, price=100.0, **values):
+    """Bars around the close of 5 January: number 0 begins at 15:59 in New York."""
+    moment = datetime(2026, 1, 5, 20, 59 + number, tzinfo=UTC) if number < 1 else None
+    moment = moment or datetime(2026, 1, 5, 21, number - 1, tzinfo=UTC)
+    made = replace(bar(0, price, price, price, price), timestamp=moment)
+    return replace(made, **values)
+
+
+def test_an_entry_expires_where_its_session_is_over_before_the_next_bar():
+    book = MatchingBook(cash=1e4, costs=Costs(), hours=hours())
+    book.submit(replace(request(), timestamp=evening(-1).timestamp))
+    (order,) = book.on_bar(evening(1))
+    assert (order.status, order.message) == (OrderStatus.EXPIRED, "its session is over")
+    assert book.open_orders() == []
+
+
+def test_outside_its_session_nothing_fills_and_no_level_is_looked_at():
+    book = MatchingBook(cash=1e4, costs=Costs(), hours=hours())
+    plan = ExitPlan(stop_loss=1.0, trailing_stop=1.0, trailing_activation=0.0)
+    book.submit(replace(request(exits=plan), timestamp=evening(-1).timestamp))
+    book.on_bar(evening(0))
+    assert book.on_bar(evening(1, 90.0)) == []
+    assert book.on_bar(evening(2, 130.0)) == []
+    (position,) = book.positions()
+    assert (position.price, position.stop) == (130.0, 99.0)
+    book.submit(replace(request(Side.SELL, name="b"), timestamp=evening(2).timestamp))
+    assert book.on_bar(evening(3, 120.0)) == []
+    assert len(book.open_orders()) == 1
+    morning = replace(evening(3, 95.0), timestamp=datetime(2026, 1, 6, 14, 30, tzinfo=UTC))
+    _, fill = book.on_bar(morning)
+    assert fill.price == 95.0
+
+
+def test_an_entry_takes_no_more_than_its_share_of_the_volume():
+    book = make_book(max_volume_percent=10.0)
+    book.submit(request(quantity="5"))
+    order, fill = book.on_bar(replace(bar(1, 100, 100, 100, 100), volume=20.0))
+    assert (fill.quantity, order.message) == (Decimal(2), "cut to what the bar's volume allowed")
+
+
+def test_a_sale_pays_what_its_day_owes_the_regulators():
+    book = make_book(stock_fee_bps=0.0)
+    book.submit(request(quantity="50"))
+    _, bought = book.on_bar(bar(1, 100, 100, 100, 100))
+    book.submit(request(Side.SELL, quantity="50", name="b"))
+    _, sold = book.on_bar(bar(2, 100, 100, 100, 100))
+    assert (bought.fee, sold.fee) == (Decimal("0.01"), Decimal("0.11") + Decimal("0.01"))
 
 
 def test_a_client_order_id_is_taken_once():

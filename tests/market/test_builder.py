@@ -56,6 +56,25 @@ def test_quotes_make_bars_of_mid_prices_without_volume() -> None:
     assert (bar.close, bar.volume, bar.timestamp) == (10.5, 0.0, START)
 
 
+def test_a_bar_of_quotes_knows_their_mean_spread_and_a_bar_of_trades_knows_none() -> None:
+    builder = BarBuilder(60.0)
+    for seconds, bid, ask in ((1, 9.5, 10.5), (2, 10.0, 10.5), (61, 10.0, 10.25)):
+        builder.on_quote(Quote(symbol="A", timestamp=at(seconds), bid=bid, ask=ask))
+        builder.on_trade(trade(seconds, 10.0, symbol="B"))
+        builder.on_quote(Quote(symbol="A", timestamp=at(-1), bid=1.0, ask=100.0))  # late
+    (forming,) = builder.on_trade(trade(62, 10.0, symbol="A"))
+    assert forming.spread is None
+    assert [(bar.symbol, bar.spread) for bar in builder.flush()] == [("A", 0.25), ("B", None)]
+
+
+def test_the_spread_of_a_bar_is_the_mean_over_its_quotes() -> None:
+    builder = BarBuilder(60.0)
+    for seconds, ask in ((1, 10.5), (2, 11.5)):
+        builder.on_quote(Quote(symbol="A", timestamp=at(seconds), bid=10.0, ask=ask))
+    (bar,) = builder.flush()
+    assert bar.spread == 1.0
+
+
 def test_minutes_without_events_make_no_bar() -> None:
     builder = BarBuilder(60.0)
     builder.on_trade(trade(0, 10.0))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from toolkit.core.types import Bar, Quote, Trade
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.builder import BarBuilder
-from toolkit.market.tables import bars_of, iter_events, normalise, read_table
+from toolkit.market.tables import bars_of, frame_of, iter_events, normalise, read_table
 
 QUOTES = {"bid": [1.0, 2.0], "bid_size": [1.0, 1.0], "ask": [1.5, 2.5], "ask_size": [0.0, 1.0]}
 TIMES = ["2026-01-05T15:00:00Z", "2026-01-05T15:01:00Z"]
@@ -262,6 +264,25 @@ def test_bars_of_bars_are_the_recorded_ones(bars_frame: pd.DataFrame) -> None:
     assert bars_of(table) is table.frame
     with pytest.raises(DataError, match="bars of 60 s"):
         bars_of(table, timeframe=300.0)
+
+
+def test_a_spread_is_kept_where_bars_have_one(bars_frame: pd.DataFrame) -> None:
+    with_spread = bars_frame.assign(spread=[0.01, *[None] * (len(bars_frame) - 1)])
+    bars = [event for event in iter_events(normalise(with_spread)) if isinstance(event, Bar)]
+    assert [bar.spread for bar in bars][:2] == [0.01, None]
+    assert frame_of(bars)["spread"].tolist()[0] == 0.01
+    assert "spread" not in frame_of([replace(bar, spread=None) for bar in bars]).columns
+    for wrong in (-0.01, math.inf, "wide"):
+        bad = bars_frame.assign(spread=[wrong, *[None] * (len(bars_frame) - 1)])
+        with pytest.raises(DataError, match="column 'spread'"):
+            normalise(bad)
+
+
+def test_bars_of_quotes_carry_their_spread(shared_data: Path) -> None:
+    table = read_table(shared_data / "quotes_1min_crypto_2018.parquet")
+    bars = bars_of(table)
+    quotes = table.frame
+    assert bars["spread"].tolist() == (quotes["ask"] - quotes["bid"]).tolist()
 
 
 def test_selecting_symbols(bars_frame: pd.DataFrame) -> None:

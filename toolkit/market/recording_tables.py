@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _KINDS: dict[type, str] = {Bar: "bars", Quote: "quotes", Trade: "trades"}
 _NUMBERS = {
-    "bars": ("open", "high", "low", "close", "volume"),
+    "bars": ("open", "high", "low", "close", "volume", "spread"),
     "quotes": ("bid", "bid_size", "ask", "ask_size"),
     "trades": ("price", "size"),
 }
