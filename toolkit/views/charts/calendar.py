@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from toolkit.views.charts import scripts
 from toolkit.views.charts.drawing import chart, hover
 from toolkit.views.charts.frames import require_columns, require_rows
 from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, colour_of, role
@@ -23,7 +24,7 @@ def calendar_figure(returns: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     The last column is the whole row, compounded. The newest 60 rows are shown. Raises ConfigError
     where columns are missing or there is no period.
     """
-    from bokeh.models import ColumnDataSource, LinearColorMapper
+    from bokeh.models import ColumnDataSource, CustomJS, LinearColorMapper
 
     require_columns("returns", returns, ("start", "row", "column", "return_percent"))
     require_rows("returns", returns)
@@ -46,8 +47,12 @@ def calendar_figure(returns: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
         line_color=None,
         name="cells",
     )
-    for strong, colour in (("weak", "text"), ("strong", "surface")):
+    texts = [
         _write(plot, [i for i, s in enumerate(data["strength"]) if s == strong], data, colour)
+        for strong, colour in (("weak", "text"), ("strong", "surface"))
+    ]
+    args = {"plot": plot, "texts": texts, "columns": len(plot.x_range.factors), "least": 38}
+    plot.js_on_change("inner_width", CustomJS(args=args, code=scripts.FIT_CELLS))
     _totals(plot, shown)
     hover(plot, [drawn], [("from", "@start{%F %H:%M} UTC"), ("return", "@exact")], times=["start"])
     apply_theme(plot, theme)
@@ -107,7 +112,7 @@ def _totals(plot: Any, shown: pd.DataFrame) -> None:
 
 def _write(
     plot: Any, which: Any, data: dict[str, list[Any]], colour: str, *, bold: bool = False
-) -> None:
+) -> Any:
     from bokeh.models import ColumnDataSource
 
     chosen = {n: [data[n][i] for i in which] for n in ("row", "column", "shown")}
@@ -122,7 +127,7 @@ def _write(
         text_font_size="11px",
         text_font_style="bold" if bold else "normal",
     )
-    role(text.glyph, text_color=colour)
+    return role(text.glyph, text_color=colour) and text
 
 
 def _short(value: float) -> str:

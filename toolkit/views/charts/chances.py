@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.views.charts.drawing import chart, hover, legend_above
+from toolkit.views.charts.drawing import chart, hover, legend_above, whole_numbers
 from toolkit.views.charts.frames import require_columns, require_rows
 from toolkit.views.charts.reduction import bars_per_point
 from toolkit.views.charts.theme import LIGHT, Theme, apply_theme, role
@@ -189,6 +189,7 @@ def _spread(figures: pd.DataFrame) -> Any:
     values = figures["sharpe"].dropna().to_numpy(dtype=float)
     plot = chart(name="spread", title=_spread_title(values), height=200)
     plot.xaxis.axis_label, plot.yaxis.axis_label = "Sharpe ratio of a path, a year", "paths"
+    whole_numbers(plot.yaxis)
     if len(values):
         width = (float(np.ptp(values)) or 1.0) / 20
         first, last = np.floor(values.min() / width), np.ceil(values.max() / width + 1e-9)

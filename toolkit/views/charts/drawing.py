@@ -119,7 +119,7 @@ def link_crosshairs(*plots: Any) -> None:
 
 def legend_above(plot: Any, lines: Mapping[str, Any]) -> None:
     """Name the lines in a row above the plot; a click hides one or shows it again."""
-    from bokeh.models import Legend, LegendItem
+    from bokeh.models import CustomJS, Legend, LegendItem
 
     items = [LegendItem(label=name, renderers=[drawn]) for name, drawn in lines.items()]
     legend = Legend(
@@ -132,14 +132,18 @@ def legend_above(plot: Any, lines: Mapping[str, Any]) -> None:
         spacing=12,
     )
     plot.add_layout(legend, "above")
+    needed = _AXIS_WIDTH + sum(44 + 6.4 * len(name) for name in lines)
+    args = {"plot": plot, "legend": legend, "needed": needed}
+    plot.js_on_change("outer_width", CustomJS(args=args, code=scripts.FIT_LEGEND))
 
 
 def chart(*, name: str, title: str, height: int, **options: Any) -> Any:
     """Return an empty figure in the house style whose axes are not time: no tools, values left."""
+    from bokeh.models import CustomJS, NoOverlap
     from bokeh.plotting import figure
 
     options = {"min_border_left": 56, "min_border_right": 24, **options}
-    return figure(
+    plot = figure(
         name=name,
         title=title,
         height=height,
@@ -150,6 +154,18 @@ def chart(*, name: str, title: str, height: int, **options: Any) -> Any:
         min_border_bottom=8,
         **options,
     )
+    for axis in plot.axis:
+        axis.major_label_policy = NoOverlap()
+    args = {"plot": plot, "left": options["min_border_left"] + 16}
+    plot.js_on_change("outer_width", CustomJS(args=args, code=scripts.FIT_TITLE))
+    return plot
+
+
+def whole_numbers(axis: Any) -> None:
+    """Label counts by whole numbers only."""
+    from bokeh.models import BasicTicker
+
+    axis.ticker = BasicTicker(min_interval=1)
 
 
 def hover(plot: Any, renderers: Sequence[Any], tooltips: Any, *, times: Sequence[str] = ()) -> None:

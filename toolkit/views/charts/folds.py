@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import ConfigError
 from toolkit.views.charts.drawing import chart, hover, legend_above
 from toolkit.views.charts.frames import compact, require_columns, require_rows, words
-from toolkit.views.charts.money import money_figure
+from toolkit.views.charts.money import money_panes
 from toolkit.views.charts.reduction import milliseconds
 from toolkit.views.charts.theme import LIGHT, Theme, apply_theme, role
 
@@ -35,7 +35,7 @@ def lanes_figure(
     require_rows("folds", folds)
     parts = [_lanes(folds)]
     if equity is not None and not equity.empty:
-        parts.append(money_figure(equity, title="Equity of all tests joined, $"))
+        parts.append(money_panes(equity, title="Equity of all tests joined, $"))
     layout = Column(*parts, sizing_mode="stretch_width", spacing=8, name="lanes")
     apply_theme(layout, theme)
     return layout

@@ -224,12 +224,13 @@ def _hatch(plot: Any, cells: pd.DataFrame, look: Look) -> None:
 def _frame(plot: Any, top: pd.Series[Any], look: Look, *, points: bool) -> None:
     place = float if points else compact
     data = {"x": [place(top[look.x])], "y": [place(top[look.y])]}
-    if points:
-        frame = plot.scatter("x", "y", source=data, size=22, fill_color=None, line_width=2.5)
-    else:
-        frame = plot.rect("x", "y", 1, 1, source=data, fill_color=None, line_width=2.5)
-    frame.name = "best"
-    role(frame.glyph, line_color="text")
+    for name, colour, width in (("edge", "surface", 5.0), ("best", "text", 2.0)):
+        if points:
+            frame = plot.scatter("x", "y", source=data, size=20, fill_color=None)
+        else:
+            frame = plot.rect("x", "y", 1, 1, source=data, fill_color=None)
+        frame.name, frame.glyph.line_width = name, width
+        role(frame.glyph, line_color=colour)
 
 
 def _best_value(value: float) -> str:

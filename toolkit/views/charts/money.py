@@ -21,7 +21,6 @@ def money_figure(
     *,
     benchmark: pd.DataFrame | None = None,
     exposure: pd.DataFrame | None = None,
-    title: str = "Equity, $",
     theme: Theme = LIGHT,
     max_points: int = MAX_POINTS,
 ) -> Any:
@@ -29,9 +28,22 @@ def money_figure(
 
     `equity` is indexed by time, `benchmark` too, its columns are lines named by what they hold:
     those that would flatten the strategy's line are hidden until their name is clicked.
-    `exposure` has `exposure_percent` by time.
-    Raises ConfigError where there is no equity.
+    `exposure` has `exposure_percent` by time. Raises ConfigError where there is no equity.
     """
+    layout = money_panes(equity, benchmark=benchmark, exposure=exposure, max_points=max_points)
+    apply_theme(layout, theme)
+    return layout
+
+
+def money_panes(
+    equity: pd.Series[float],
+    *,
+    benchmark: pd.DataFrame | None = None,
+    exposure: pd.DataFrame | None = None,
+    title: str = "Equity, $",
+    max_points: int = MAX_POINTS,
+) -> Any:
+    """Return the same as a part of another layout, which paints it."""
     require_rows("equity", equity)
     times = milliseconds(equity.index.to_series())
     tracks = equity_tracks(equity, times)
@@ -54,9 +66,7 @@ def money_figure(
     if exposure is not None:
         _exposure_pane(timeline, height=120)
         readings.append(Reading(column="exposure", name="exposure", decimals=1, unit=" %"))
-    layout = timeline.layout(name="money", readings=readings)
-    apply_theme(layout, theme)
-    return layout
+    return timeline.layout(name="money", readings=readings)
 
 
 def benchmark_tracks(benchmark: pd.DataFrame | None, times: Any) -> dict[str, Track]:

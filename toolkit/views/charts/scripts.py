@@ -265,3 +265,31 @@ TOUCH = """
 if (matchMedia("(pointer: coarse)").matches)
   for (const tool of plot.toolbar.tools) if ("active" in tool && tool.active) tool.active = false
 """
+
+# What is written in a row takes rows below each other where the plot is too narrow for it.
+FIT_LEGEND = """
+const room = Math.min(innerWidth, plot.outer_width)
+legend.orientation = room < needed ? "vertical" : "horizontal"
+"""
+
+FIT_TITLE = """
+const {title} = plot
+if (title._broken != title.text) title._whole = title.text
+const letters = Math.max(16, (Math.min(innerWidth, plot.outer_width) - left) / 6.6)
+const lines = [""]
+for (const word of title._whole.split(" ")) {
+  const longer = (lines[lines.length - 1] + " " + word).trim()
+  if (longer.length > letters && lines[lines.length - 1]) lines.push(word)
+  else lines[lines.length - 1] = longer
+}
+title._broken = lines.join("\\n")
+if (title.text == title._broken) return
+title.text = title._broken
+// A title that got another height is painted over its old self unless all is laid out anew.
+requestAnimationFrame(() => plot.min_border_top = 9 - plot.min_border_top)
+"""
+
+FIT_CELLS = """
+const wide = plot.inner_width / columns >= least
+for (const text of texts) text.visible = wide
+"""

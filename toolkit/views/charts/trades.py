@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
-from toolkit.views.charts.drawing import chart, hover, legend_above
+from toolkit.views.charts.drawing import chart, hover, legend_above, whole_numbers
 from toolkit.views.charts.frames import require_columns
 from toolkit.views.charts.theme import LIGHT, Theme, apply_theme, role
 from toolkit.views.charts.timeline import zero_line
@@ -40,6 +40,7 @@ def distribution_figure(trades: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     edges = _edges(returns)
     plot = chart(name="distribution", title=_summary(returns), height=300)
     plot.xaxis.axis_label, plot.yaxis.axis_label = "return of a trade, %", "trades"
+    whole_numbers(plot.yaxis)
     below, drawn = [0] * (len(edges) - 1), {}
     reasons = [str(reason) for reason in trades["exit_reason"]]
     for reason in sorted(set(reasons), key=_rank):
