@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,25 @@ class Refusing(SimulatedBroker):
         if self.error is not None and request.side is Side.BUY:
             raise self.error
         return await super().submit(request)
+
+
+class Troubled(Refusing):
+    """Refuses, fills at other prices and in parts, by chance."""
+
+    def __init__(self, rng: random.Random, *, prices: bool, shares: bool) -> None:
+        super().__init__()
+        self._random, self._prices, self._shares = rng, prices, shares
+
+    async def submit(self, request: OrderRequest) -> Order:
+        if self._shares and request.side is Side.BUY and self._random.random() < 0.5:
+            share = Decimal(self._random.randrange(1, 100)) / 100
+            request = replace(request, quantity=request.quantity * share)
+        return await super().submit(request)
+
+    def _report(self, update: OrderUpdate) -> None:
+        if isinstance(update, Fill) and self._prices and self._random.random() < 0.5:
+            update = replace(update, price=update.price * self._random.gauss(1.0, 0.001))
+        super()._report(update)
 
 
 async def lived(

@@ -52,7 +52,8 @@ def climb(
             trades |= {key: live[key] for key in world.entries.keys() & trades.keys()}
         yield Rung(cause=cause, trades=trades)
         told(done, len(causes))
-    yield Rung(cause=Cause.UNEXPLAINED, trades=live)
+    left = Cause.OTHER_FEED if session.other_feed else Cause.UNEXPLAINED
+    yield Rung(cause=left, trades=live)
 
 
 def _swapped(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -111,28 +111,35 @@ def _own(session: Session) -> Iterable[Bar]:
 
 
 def _given(session: Session, bars: pd.DataFrame | MarketTable) -> Iterable[Bar]:
+    return bars_in(bars, symbols=session.symbols, timeframe=session.timeframe)
+
+
+def bars_in(
+    bars: pd.DataFrame | MarketTable, *, symbols: Sequence[str], timeframe: float
+) -> list[Bar]:
+    """Return the bars of some symbols; raises DataError where they are missing or do not fit."""
     table = bars if isinstance(bars, MarketTable) else normalise(bars)
     if table.kind != "bars":
-        table = normalise(bars_of(table, timeframe=session.timeframe), source=table.source)
-    missing = sorted(set(session.symbols) - set(table.symbols))
+        table = normalise(bars_of(table, timeframe=timeframe), source=table.source)
+    missing = sorted(set(symbols) - set(table.symbols))
     if missing:
         raise DataError(
             f"{table.source} has no bars of {', '.join(missing)}, which the session traded; "
             "bring bars of all its symbols",
             field="bars",
             value=", ".join(missing),
-            allowed=list(session.symbols),
+            allowed=list(symbols),
         )
-    if len(table.frame) > len(table.symbols) and table.timeframe != session.timeframe:
+    if len(table.frame) > len(table.symbols) and table.timeframe != timeframe:
         raise DataError(
             f"{table.source} holds bars of {table.timeframe:g} s, the session's are of "
-            f"{session.timeframe:g} s; bring such",
+            f"{timeframe:g} s; bring such",
             field="timeframe",
             value=f"{table.timeframe:g}",
-            allowed=f"{session.timeframe:g}",
+            allowed=f"{timeframe:g}",
         )
     bars_of(table)  # refuses bars of several feeds
-    events = iter_events(table.select(session.symbols))
+    events = iter_events(table.select(symbols))
     return [event for event in events if isinstance(event, Bar)]
 
 

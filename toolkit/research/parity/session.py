@@ -120,7 +120,8 @@ class Session:
     """A whole session. `timeframe` in seconds; `filled` is the share of each entry that was filled.
 
     `corrections` hold the last version of bars that came again, or came after their successor.
-    `outages` are spans in which bot, feed or broker were away. `notes` are for people: what of
+    `outages` are spans in which bot, feed or broker were away. `other_feed`: the bars are of
+    another feed than the session's, whose own are not known. `notes` are for people: what of
     the source could not be read, or is left out.
     """
 
@@ -137,3 +138,4 @@ class Session:
     filled: Mapping[Key, float] = field(default_factory=dict)
     failures: Mapping[Key, Failure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    other_feed: bool = False
