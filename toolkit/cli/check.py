@@ -222,7 +222,7 @@ def _print(
         frame = found.frame if shown is None else shown(found.frame)
         if len(frame):
             console.paper.print(_table(frame))
-        mark = "[green]ok[/]" if found.ok else "[red]found[/]"
+        mark = "[green]ok[/]" if found.ok else "[red]fault[/]"
         console.paper.print(f"{mark} {escape(found.sentence)}", soft_wrap=True)
     return console.OK if found.ok else console.FAILED
 

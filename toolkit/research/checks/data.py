@@ -87,11 +87,11 @@ def check_data(
     sound: list[Series] = []
     with progress_of(progress, total=len(parts) or 1, what="data") as report:
         for done, part in enumerate(parts):
-            faults, clean = _single(part, raw)
+            faults, present, clean = _single(part, raw)
             found += faults
             sound.append(clean)
             if raw.kind == "bars":
-                found += _whole(clean, raw)
+                found += [*_prices(clean, _adjustment(raw)), *_times(present)]
             report(done + 1, len(parts))
         if raw.kind != "bars" and not any(f.severity is Severity.ERROR for f in found):
             found += _as_bars(raw, sound, timeframe)
@@ -131,26 +131,30 @@ def _spacing(raw: Raw, known: Any) -> float:
     return float(steps.mode().iloc[0] / 1e6) if len(steps) else DEFAULT_TIMEFRAME
 
 
-def _single(part: Series, raw: Raw) -> tuple[list[Finding], Series]:
-    """Return the faults of rows and order, and the sound rows in order, each time once."""
+def _single(part: Series, raw: Raw) -> tuple[list[Finding], Series, Series]:
+    """Return faults of rows and order; all rows in order, each time once; and the sound ones."""
     faults, ordered = rows.disordered(part)
     unsound, sound = rows.unsound(ordered, raw.kind)
-    clean = ordered.keep(sound)
-    if raw.kind == "bars":
-        doubled, clean = rows.doubled(clean)
-        unsound += doubled
-    return faults + unsound, clean
+    faults += unsound
+    if raw.kind != "bars":
+        return faults, ordered, ordered.keep(sound)
+    doubled, clean = rows.doubled(ordered.keep(sound))
+    return faults + doubled, rows.doubled(ordered)[1], clean
 
 
-def _whole(part: Series, raw: Raw) -> Iterator[Finding]:
-    """Yield what only bars beside each other show."""
+def _prices(part: Series, adjustment: str) -> Iterator[Finding]:
+    """Yield what only prices beside each other show."""
     if not len(part):
         return
     spiked, which = prices.spikes(part)
     yield from spiked
-    yield from prices.jumps(part, which, adjustment=_adjustment(raw))
+    yield from prices.jumps(part, which, adjustment=adjustment)
     yield from prices.still(part)
     yield from prices.without_volume(part)
+
+
+def _times(part: Series) -> Iterator[Finding]:
+    """Yield what only times beside each other show."""
     wrong = list(hours.wrong_hours(part))
     yield from wrong
     if not any(finding.kind == "time_zone" for finding in wrong):
@@ -173,7 +177,7 @@ def _as_bars(raw: Raw, ticks: list[Series], timeframe: float | None) -> Iterator
         tick = rows_of[part.symbol]
         first = np.minimum(np.searchsorted(tick.at, part.at), len(tick) - 1)
         placed = replace(part, rows=tick.rows[first])
-        for finding in _whole(placed, built):
+        for finding in (*_prices(placed, ""), *_times(placed)):
             if finding.kind not in ("no_volume", "filled", "zero_volume"):
                 yield finding
 

@@ -29,9 +29,7 @@ def gaps(part: Series) -> Iterator[Finding]:
     width = round(part.seconds * 1e6)
     for place in np.flatnonzero(np.diff(at) > width).tolist():
         after, before = part.times[place], part.times[place + 1]
-        missing = missing_bars(
-            part.symbol, after=after.to_pydatetime(), before=before.to_pydatetime(), step=step
-        )
+        missing = _missing(part.symbol, after.to_pydatetime(), before.to_pydatetime(), step)
         if missing:
             bars = "1 bar is" if missing == 1 else f"{missing:,} bars are"
             yield part.finding(
@@ -42,6 +40,15 @@ def gaps(part: Series) -> Iterator[Finding]:
                 "fetch them again; if nothing traded, nothing is to be done",
                 count=missing,
             )
+
+
+def _missing(symbol: str, after: datetime, before: datetime, step: timedelta) -> int:
+    """Count the bars between two; those of days by their dates, whatever hour they carry."""
+    if is_crypto(symbol) or step.total_seconds() != DAY:
+        return missing_bars(symbol, after=after, before=before, step=step)
+    first, last = after.date(), before.date()
+    days = ((first + timedelta(days=n)) for n in range(1, (last - first).days))
+    return sum(session_on(day) is not None for day in days)
 
 
 def off_grid(part: Series) -> Iterator[Finding]:

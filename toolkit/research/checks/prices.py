@@ -169,15 +169,16 @@ def still(part: Series) -> Iterator[Finding]:
     )
     flat = ~moved
     flat[1:] &= high[1:] == high[:-1]
-    for start, stop in runs(flat & ~(same & moved)):
-        if stop - start >= STILL and volume[start:stop].any():
+    for start, stop in runs(flat):
+        first = start - 1 if start and not moved[start - 1] else start
+        if stop - first >= STILL and volume[first:stop].any():
             yield part.finding(
-                start,
+                first,
                 "still",
                 Severity.WARNING,
-                f"the price stands still for {stop - start} bars",
+                f"the price stands still for {stop - first} bars",
                 "the source may stand still; fetch these bars again",
-                count=stop - start,
+                count=stop - first,
             )
 
 
