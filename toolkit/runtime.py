@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -115,6 +116,42 @@ class LoopThread:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Worker:
+    """A daemon thread that runs what it is given, one after another; it ends when idle and stopped.
+
+    It starts with the first task. What a task raises goes to `failed`.
+    """
+
+    def __init__(self, name: str, *, failed: Callable[[Exception], None]) -> None:
+        self._name, self._failed = name, failed
+        self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, task: Callable[[], object]) -> None:
+        """Run a task when those before it are done; returns at once."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
+                self._thread.start()
+        self._tasks.put(task)
+
+    def stop(self, *, timeout: float = STOP_TIMEOUT) -> None:
+        """Let what waits be done, `timeout` seconds at most, and end the thread."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._tasks.put(None)
+            thread.join(timeout)
+
+    def _main(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 # whatever it is, it is told
+                self._failed(error)
 
 
 class ChildProcess:

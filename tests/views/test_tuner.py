@@ -150,3 +150,23 @@ def test_stop_leaves_the_form_out_of_use(client, panel):
     assert client.handler_count == 0
     assert control(panel, "ema.ema_period").input.disabled
     assert message(panel) == "The session was stopped."
+
+
+def test_every_sound_draft_is_told_as_tried_and_its_outcome_is_shown(client):
+    drafts = []
+
+    def tried(parameters, show):
+        drafts.append(parameters)
+        show(f"<{len(drafts)} trials>")
+
+    panel = tuner(client, tried=tried)
+    control(panel, "ema.ema_period").input.value = 12
+    control(panel, "ema.ema_period").input.value = 0
+    control(panel, "ema.ema_period").input.value = 9
+    control(panel, "risk.stop_loss").input.value = 0.3
+    panel.close()
+    assert drafts == [
+        client.parameters.replace(ema_period=12),
+        client.parameters.replace(stop_loss=0.3),
+    ]
+    assert panel._outcome.value == "&lt;2 trials&gt;"

@@ -219,11 +219,17 @@ class Session:
         return widget
 
     def tuner(self) -> Any:
-        """Return sliders for every parameter, with Apply and the bot's confirmation."""
+        """Return sliders for every parameter, with Apply and the bot's confirmation.
+
+        Each draft is run on the bot's recent bars and counts as a trial on them.
+        """
+        from toolkit.session.kept import run_store
+        from toolkit.session.sliders import SliderTrials
         from toolkit.views.notebook.tuner import tuner
 
-        widget = tuner(self.client)
-        self._closers.append(widget.stop)
+        trials = SliderTrials(self.client, store=run_store)
+        widget = tuner(self.client, tried=trials.tried)
+        self._closers += [widget.stop, trials.stop]
         return widget
 
     def _control(self, command: str, **args: Any) -> dict[str, Any]:

@@ -28,8 +28,14 @@ class TunerPanel(widgets.VBox):  # type: ignore[misc] # untyped vendor
     one immutable draft.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        tried: Callable[[Parameters, Callable[[str], None]], None] | None = None,
+    ) -> None:
         self._client = client
+        self._tried = tried
         self._draft = Draft(in_force=client.parameters)
         self._lock = threading.RLock()
         self._confirmations: tuple[str, ...] = ()
@@ -37,7 +43,9 @@ class TunerPanel(widgets.VBox):  # type: ignore[misc] # untyped vendor
         self._apply = widgets.Button(description="Apply", button_style="primary", disabled=True)
         self._reset = widgets.Button(description="Reset", disabled=True)
         self._message, self._log = widgets.HTML(), widgets.HTML()
+        self._outcome = widgets.HTML()
         self._message.add_class("tk-message")
+        self._outcome.add_class("tk-log")
         self._log.add_class("tk-log")
         super().__init__(self._parts())
         self.add_class("tk-tuner")
@@ -83,7 +91,7 @@ class TunerPanel(widgets.VBox):  # type: ignore[misc] # untyped vendor
         cards.add_class("tk-cards")
         buttons = widgets.HBox([self._apply, self._reset, self._message])
         buttons.add_class("tk-buttons")
-        return [widgets.HTML(f"<style>{STYLE}</style>"), cards, buttons, self._log]
+        return [widgets.HTML(f"<style>{STYLE}</style>"), cards, buttons, self._outcome, self._log]
 
     def _card(self, group: str) -> Any:
         mine = [c for name, c in self._controls.items() if name.startswith(f"{group}.")]
@@ -100,6 +108,8 @@ class TunerPanel(widgets.VBox):  # type: ignore[misc] # untyped vendor
             self._draft = draft = self._draft.edit(name, value)
             self._mark(self._controls[name])
             self._show_buttons(draft)
+        if self._tried and draft.pending and not draft.problem:
+            self._tried(draft.in_force.replace(draft.pending), self._show_outcome)
 
     def _change(self, change: Callable[[Draft], Draft]) -> None:
         with self._lock:
@@ -151,6 +161,9 @@ class TunerPanel(widgets.VBox):  # type: ignore[misc] # untyped vendor
         self._reset.disabled = not (count or draft.invalid)
         waiting = f"{count} change{'s' if count > 1 else ''} not applied" if count else ""
         self._say(problem or waiting, wrong=bool(problem))
+
+    def _show_outcome(self, text: str) -> None:
+        self._outcome.value = html.escape(text)
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
         tone = " class='tk-problem' role='alert'" if wrong else ""
