@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         check_warmup,
     )
     from toolkit.session.launch import connect, launch
+    from toolkit.session.parity import parity
     from toolkit.session.reporting import report
     from toolkit.session.session import Session
     from toolkit.session.study import backtest, runs, sweep
@@ -72,6 +73,7 @@ _LAZY = {
     "hold_out": "toolkit.session.validating",
     "launch": "toolkit.session.launch",
     "monte_carlo": "toolkit.session.validating",
+    "parity": "toolkit.session.parity",
     "report": "toolkit.session.reporting",
     "runs": "toolkit.session.study",
     "sweep": "toolkit.session.study",
@@ -111,6 +113,7 @@ __all__ = [
     "hold_out",
     "launch",
     "monte_carlo",
+    "parity",
     "report",
     "runs",
     "sweep",

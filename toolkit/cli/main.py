@@ -17,6 +17,7 @@ from toolkit.cli.exchange import exchange
 from toolkit.cli.export import app as export
 from toolkit.cli.halt import halt, resume
 from toolkit.cli.loadtest import loadtest
+from toolkit.cli.parity import parity
 from toolkit.cli.record import record
 from toolkit.cli.replay import replay
 from toolkit.cli.runs import app as runs
@@ -45,6 +46,7 @@ COMMANDS = (
     backtest,
     validate,
     sweep,
+    parity,
     loadtest,
     exchange,
     doctor,
