@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
+import os
 import sys
 import threading
 
 import pytest
 
 from toolkit.errors import ConfigError, ToolkitError
-from toolkit.runtime import ChildProcess, LoopThread, keep_pauses_short, wait_until
+from toolkit.runtime import (
+    ChildProcess,
+    LoopThread,
+    Worker,
+    keep_pauses_short,
+    thread_crew,
+    wait_until,
+)
 
 
 def test_pauses_are_kept_short():
@@ -107,3 +116,60 @@ def test_a_later_process_with_the_same_id_is_not_ours():
 def test_a_program_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match="no-such-program"):
         ChildProcess.start(["no-such-program"], log=tmp_path / "log", environment={})
+
+
+def test_a_crew_does_every_item_once_with_all_its_threads():
+    both = threading.Barrier(2, timeout=10)
+
+    def work(item: int) -> tuple[int, str]:
+        if item < 2:
+            both.wait()
+        return item, threading.current_thread().name
+
+    done = list(thread_crew(2).map(work, range(50)))
+    assert sorted(item for item, _ in done) == list(range(50))
+    assert {name for _, name in done} == {"crew-0", "crew-1"}
+
+
+def test_a_crew_raises_what_an_item_raised_and_takes_no_more():
+    seen = []
+
+    def work(item: int) -> int:
+        seen.append(item)
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    with pytest.raises(ValueError, match="three"):
+        list(thread_crew(1).map(work, range(100)))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_crew_that_is_left_early_takes_no_more_and_ends_its_threads():
+    seen = []
+    for item in thread_crew(2).map(lambda n: seen.append(n) or n, itertools.count()):
+        if item >= 5:
+            break
+    count = len(seen)
+    assert not [t for t in threading.enumerate() if t.name.startswith("crew-")]
+    assert len(seen) == count
+
+
+def test_a_crew_has_a_thread_for_each_processor_unless_told_otherwise():
+    assert thread_crew().workers == len(os.sched_getaffinity(0))
+    for wrong in (0, -1, 1.5, True, 1000):
+        with pytest.raises(ConfigError, match="whole numbers from 1 to 256"):
+            thread_crew(wrong)
+
+
+def test_a_worker_runs_tasks_in_turn_tells_what_fails_and_starts_again_after_a_stop():
+    seen, failed = [], []
+    worker = Worker("example", failed=failed.append)
+    for task in (lambda: seen.append(1), lambda: 1 / 0, lambda: seen.append(2)):
+        worker.submit(task)
+    worker.stop()
+    worker.stop()
+    worker.submit(lambda: seen.append(3))
+    worker.stop()
+    assert seen == [1, 2, 3]
+    assert [type(error) for error in failed] == [ZeroDivisionError]

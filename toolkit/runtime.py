@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
@@ -25,8 +25,12 @@ from typing import IO, Any, Self, TypeVar
 from toolkit.errors import ConfigError, ToolkitError
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 STOP_TIMEOUT = 5.0
 SWITCH_SECONDS = 0.0005
+POLL = 0.1
+MOST_WORKERS = 256
 YOUNG_OBJECTS = 10_000  # so many more than before, and the garbage collector looks at them
 
 
@@ -150,8 +154,80 @@ class Worker:
         while (task := self._tasks.get()) is not None:
             try:
                 task()
-            except Exception as error:  # noqa: BLE001 # whatever it is, it is told
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told
                 self._failed(error)
+
+
+class ThreadCrew:
+    """Maps over items with so many threads, each of which takes the next item when it is free."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, function: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+        """Yield `function(item)` in the order in which they are done; raises what it raised.
+
+        Ctrl-C reaches the caller at once. Left early, it waits for the items that are being done.
+        """
+        source, lock, stopped = iter(items), threading.Lock(), threading.Event()
+        results: queue.SimpleQueue[tuple[Any, BaseException | None] | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                while not stopped.is_set():
+                    with lock:
+                        item = next(source, results)
+                    if item is results:
+                        break
+                    results.put((function(item), None))  # type: ignore[arg-type]
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                results.put((None, error))
+            results.put(None)
+
+        names = [f"crew-{number}" for number in range(self.workers)]
+        threads = [threading.Thread(target=work, name=name, daemon=True) for name in names]
+        for thread in threads:
+            thread.start()
+        try:
+            yield from _until_all_end(results, len(threads))
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join(STOP_TIMEOUT)
+
+
+def _until_all_end(results: queue.SimpleQueue[Any], working: int) -> Iterator[Any]:
+    while working:
+        try:
+            found = results.get(timeout=POLL)  # so that signals are seen meanwhile
+        except queue.Empty:
+            continue
+        if found is None:
+            working -= 1
+            continue
+        value, error = found
+        if error is not None:
+            raise error
+        yield value
+
+
+def thread_crew(workers: int | None = None) -> ThreadCrew:
+    """Return a crew of so many threads, by default one per processor; raises ConfigError."""
+    if workers is None:
+        usable = getattr(os, "sched_getaffinity", None)
+        workers = len(usable(0)) if usable else os.cpu_count() or 1
+    if (
+        isinstance(workers, bool)
+        or not isinstance(workers, int)
+        or not 1 <= workers <= MOST_WORKERS
+    ):
+        raise ConfigError(
+            f"workers is {workers!r}; allowed: whole numbers from 1 to {MOST_WORKERS}",
+            field="workers",
+            value=repr(workers),
+            allowed=f"1 to {MOST_WORKERS}",
+        )
+    return ThreadCrew(workers)
 
 
 class ChildProcess:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
 from toolkit.market.hours import Sessions
 from toolkit.session.kept import keep, run_store, source_of
 from toolkit.session.pictures import picture
@@ -155,11 +156,11 @@ def trials_of(table: SweepTable) -> tuple[list[str], Floats]:
     return trial_digests(table.grid.vectors()[done], table.costs), sharpes
 
 
-def _crew(workers: int | None, client: Any) -> Crew | None:
-    from toolkit.errors import ConfigError
+def _crew(workers: int | None, client: Any) -> Crew:
+    from toolkit.runtime import thread_crew
 
     if client is None:
-        return None
+        return thread_crew(workers)
     if workers is not None:
         raise ConfigError(
             "workers are threads here, client is a cluster; give one of them",
