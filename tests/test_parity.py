@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from datetime import datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.oracle import oracle
 from toolkit.cli import main
-from toolkit.core.costs import Costs
 from toolkit.market.tables import bars_of, read_table
 
 NAMES = (
@@ -18,14 +20,13 @@ NAMES = (
     "bars_1min_spx_2019.parquet",
     "quotes_1min_crypto_2018.parquet",
 )
-OPTIONS = [
-    "--set",
-    "exit_on_signal=true",
-    "--set",
-    "stoch_rsi.upper_band=70",
-    "--slippage-bps",
-    "1",
-]
+OPTIONS = shlex.split("""
+    --set exit_on_signal=true --set stoch_rsi.upper_band=70
+    --slippage-bps 1 --spread-bps 2 --symbol-spread-bps ETH/USD=3 --quoted-spread
+    --impact-bps 10 --max-impact-bps 50 --max-volume-percent 20 --targets-rest
+    --crypto-volume 250000 --stock-fee-bps 1 --sessions regular --flat-before-close 300
+""")
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @pytest.fixture
@@ -51,15 +52,30 @@ def test_replay_backtest_and_oracle_agree(
     replayed = toolkit_json("replay", file, "--speed", "max", *options)
     tested = toolkit_json("backtest", file, *options)
     assert replayed["trades"] == tested["trades"]
-    assert replayed["trades"] == expected(file, replayed["parameters"], slippage=bool(options))
+    assert replayed["costs"] == tested["costs"]
+    assert replayed["trades"] == expected(file, replayed)
     assert len(replayed["trades"]) > 3
 
 
-def expected(file: str, parameters: dict, *, slippage: bool) -> list[dict]:
+def expected(file: str, printed: dict) -> list[dict]:
     frame = bars_of(read_table(file))
     rows = frame.to_dict("records")
     for row in rows:
         row["timestamp"] = row["timestamp"].to_pydatetime()
-    costs = Costs(slippage_bps=float(slippage))
-    trades = oracle(rows, parameters, costs=costs.to_dict(), timeframe=60.0)
+    trades = oracle(
+        rows,
+        printed["parameters"],
+        costs=printed["costs"],
+        sessions=None if printed["sessions"] == "all" else sessions(rows),
+        flat_before_close=printed["flat_before_close"],
+    )
     return json.loads(json.dumps(trades))
+
+
+def sessions(rows: list[dict]) -> list[tuple[datetime, datetime]]:
+    """Regular sessions of the days in the files, none of which is a short one."""
+    days = sorted({row["timestamp"].astimezone(NEW_YORK).date() for row in rows})
+    return [
+        tuple(datetime.combine(day, hour, NEW_YORK) for hour in (time(9, 30), time(16)))
+        for day in days
+    ]

@@ -19,7 +19,7 @@ from toolkit.core import execution, kernel
 from toolkit.core.costs import Costs
 from toolkit.core.layout import Decisions, Rules
 from toolkit.core.parameters import Parameters
-from toolkit.market.hours import Hours
+from toolkit.market.hours import Hours, Sessions
 from toolkit.market.tables import frame_of, iter_events, normalise, read_table
 from toolkit.research.backtest import BacktestRun, backtest
 from toolkit.research.tape import tape_of
@@ -34,6 +34,10 @@ CALENDAR = [
         ("07-02", "13:30", "20:00"),
         ("11-27", "14:30", "18:00"),
     )
+]
+CALENDAR += [  # of the recording of 2019
+    (datetime(2019, 11, day, 14, 30, tzinfo=UTC), datetime(2019, 11, day, 21, tzinfo=UTC))
+    for day in range(5, 9)
 ]
 EXTENDED = timedelta(hours=5, minutes=30), timedelta(hours=4)
 STARTS = (
@@ -59,6 +63,19 @@ EVERYTHING_ON = {
     "risk.trade_capital_percent": 80,
     "risk.risk_percent": 0.5,
 }
+
+
+ALL_COSTS = Costs(
+    stock_fee_bps=1.0,
+    slippage_bps=0.5,
+    spread_bps=1.0,
+    symbol_spread_bps={"ETH/USD": 3.0},
+    impact_bps=10.0,
+    max_impact_bps=50.0,
+    max_volume_percent=20.0,
+    quoted_spread=True,
+    targets_rest=True,
+)
 
 
 def random_parameters(seed: int) -> Parameters:
@@ -130,7 +147,7 @@ def random_costs(seed: int) -> Costs:
 def random_hours(seed: int) -> Hours:
     """Any sessions; the random markets begin at 10:00 in New York."""
     pick = random.Random(f"hours {seed}")
-    sessions = pick.choice(["all", "regular", "extended"])
+    sessions: Sessions = pick.choice(["all", "regular", "extended"])
     flat = 0.0 if sessions == "all" else pick.choice([0.0, 60.0, 900.0])
     return Hours(timeframe=60.0, sessions=sessions, flat_before_close=flat)
 
@@ -196,16 +213,24 @@ def test_the_random_markets_reach_every_kind_of_exit() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, EVERYTHING_ON], ids=["defaults", "everything_on"])
-@pytest.mark.parametrize("slippage", [0.0, 2.5])
-def test_real_data_trades_as_the_oracle_says(options: dict[str, Any], slippage: float) -> None:
+@pytest.mark.parametrize("costs", [Costs(), ALL_COSTS], ids=["usual_costs", "all_costs"])
+def test_real_data_trades_as_the_oracle_says(options: dict[str, Any], costs: Costs) -> None:
     files = recordings()
     if not files:
         pytest.skip("no ../shared/data beside this checkout: real recordings are not checked")
+    hours = Hours(timeframe=60.0)
+    if costs is ALL_COSTS:
+        hours = replace(hours, sessions="regular", flat_before_close=300.0)
     for path in files:
-        costs = Costs(slippage_bps=slippage, quoted_spread=slippage > 0, impact_bps=slippage)
-        run = backtest(path, Parameters().replace(options), costs=costs)
+        run = backtest(
+            path,
+            Parameters().replace(options),
+            costs=costs,
+            sessions=hours.sessions,
+            flat_before_close=hours.flat_before_close,
+        )
         bars = run.tape.frame.to_dict("records")
-        assert compare(run, bars), path.name
+        assert compare(run, bars, sessions=sessions_of(hours)), path.name
 
 
 def test_a_file_of_bars_is_read_bar_by_bar_as_the_bot_does() -> None:
