@@ -84,7 +84,7 @@ def _print(report: ParityReport) -> None:
 
 
 def _causes(report: ParityReport) -> Table:
-    table = _table("causes", ("cause",), ("trades", "live earned less $"))
+    table = _table("causes", ("cause",), ("trades", "cost $"))
     for cause, count, cost in report.causes.itertuples(index=False):
         table.add_row(str(cause), str(count), f"{cost:+,.2f}")
     table.add_row("all", str(report.count), f"{float(report.cost):+,.2f}")
@@ -95,7 +95,6 @@ def _differences(report: ParityReport) -> Table:
     frame = report.frame[~report.frame["follows"]]
     title = f"{len(frame)} differences" + (f", the first {SHOWN}" if len(frame) > SHOWN else "")
     table = _table(title, ("symbol", "side", "decided"), ("live", "backtest", "cost $"))
-    table.add_column("cause", no_wrap=True)
     table.add_column("why")
     for row in frame.head(SHOWN).to_dict("records"):
         table.add_row(
@@ -105,8 +104,7 @@ def _differences(report: ParityReport) -> Table:
             _price(row["live_price"]),
             _price(row["backtest_price"]),
             f"{row['cost']:+.2f}",
-            str(row["cause"]),
-            escape(str(row["detail"])),
+            escape(": ".join(filter(None, (str(row["cause"]), str(row["detail"]))))),
         )
     return table
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolkit.research.progress import Report
 
 ALPACA = "alpaca"
+SQLITE = b"SQLite format 3"
 WARM_UP = 1000  # bars before the session, so that the backtest's indicators are settled
 
 
@@ -59,7 +60,7 @@ def parity(
         table = _table(bars, session.symbols, session.timeframe, span=_span(session), feed=None)
         if journal is not None:
             session = _with_journal(session, Path(journal))
-    elif path.is_file():
+    elif path.is_file() and _begins_with(path, SQLITE):
         session, table = _of_journal(path, bars, capital=capital, costs=costs)
     else:
         raise DataError(
@@ -175,3 +176,8 @@ def start_before(symbols: tuple[str, ...], timeframe: float, begin: datetime) ->
     """Return a time with enough bars between it and `begin` to settle the indicators."""
     step = timedelta(seconds=timeframe)
     return min(start_for(s, slots=WARM_UP, step=step, end=begin) for s in symbols)
+
+
+def _begins_with(path: Path, text: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(text)) == text

@@ -144,20 +144,19 @@ class ParityReport:
     @property
     def sentence(self) -> str:
         """Say it in one sentence."""
-        begin = f"The session made {_money(self.live_profit)}, its backtest "
+        begin = f"The session made {_signed(self.live_profit)}, its backtest "
         if not self.differences:
             return f"{begin}the same: {len(self.live)} trades, no difference."
-        amount = abs(self.cost)
-        what = "more" if self.cost > 0 else "less"
-        much = "the same in all" if not amount else f"{amount:,.2f} $ {what}"
         named = ", ".join(
-            f"{cause.value} {-cost:+,.2f} $ ({count})" for cause, (count, cost) in self._told
+            f"{cause.value} {_cost(cost)} ({count})" for cause, (count, cost) in self.totals.items()
         )
-        text = f"{begin}{much}; {self.count} of {self._pairs} trades differ: {named}."
+        text = (
+            f"{begin}{_signed(self.backtest_profit)}: {self.count} of {self._pairs} trades differ,"
+            f" which {_cost(self.cost)}: {named}."
+        )
         if self.unexplained:
             cost = self.totals[Cause.UNEXPLAINED][1]
-            loud = f"UNEXPLAINED: {self.unexplained} trades, {-cost:+,.2f} $."
-            return f"{loud} {text}"
+            return f"UNEXPLAINED: {_trades(self.unexplained)}, which {_cost(cost)}. {text}"
         return f"{text} Nothing is unexplained."
 
     def plot(self, kind: str | None = None, **options: Any) -> Any:
@@ -189,10 +188,6 @@ class ParityReport:
     @property
     def _pairs(self) -> int:
         return len({t.key for t in self.live} | {t.key for t in self.backtest})
-
-    @property
-    def _told(self) -> Iterable[tuple[Cause, tuple[int, Decimal]]]:
-        return self.totals.items()
 
     @property
     def _ordered(self) -> list[Difference]:
@@ -243,5 +238,13 @@ def _profit(trades: Iterable[Trade]) -> Decimal:
     return sum((trade.profit for trade in trades), ZERO)
 
 
-def _money(amount: Decimal) -> str:
+def _signed(amount: Decimal) -> str:
     return f"{amount:+,.2f} $"
+
+
+def _cost(amount: Decimal) -> str:
+    return f"{'cost' if amount >= 0 else 'gained'} {abs(amount):,.2f} $"
+
+
+def _trades(count: int) -> str:
+    return f"{count} trade" if count == 1 else f"{count} trades"
