@@ -28,6 +28,8 @@ def rows_of(signals: Any, bars: Any, tape: Tape, name: str) -> Rows:
     import pandas as pd
 
     index = signals.index
+    if isinstance(bars, pd.DataFrame) and len(index) == len(bars) and index.equals(bars.index):
+        return Rows(*tape_rows(bars, tape))
     if isinstance(index, pd.DatetimeIndex):
         if not index.is_unique:
             twice = index[index.duplicated()][0]
@@ -39,9 +41,6 @@ def rows_of(signals: Any, bars: Any, tape: Tape, name: str) -> Rows:
                 allowed="each time once",
             )
         return Rows(_micros(index), None)
-    if isinstance(bars, pd.DataFrame) and len(index) == len(bars) and index.equals(bars.index):
-        times, symbols = tape_rows(bars, tape)
-        return Rows(times, symbols)
     raise DataError(
         f"{name} has {len(index):,} rows and no index of times; index it by timestamp, or like the"
         " bars that are passed",

@@ -7,12 +7,14 @@ are those of the risk parameters. Nothing here imports vectorbt.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.tables import MarketTable
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.checks.lookahead import check_lookahead
 from toolkit.research.progress import Report
@@ -51,10 +53,11 @@ def backtest_signals(
     chosen, capital = parameters_from(parameters), checked_capital(capital)
     if lookahead:
         _refuse_lookahead(bars, entries, progress)
-    buying, selling = _computed(bars, entries, exits)
     tape = tape_of(bars)
-    one = given(buying, tape, name="entries", bars=bars)
-    two = None if selling is None else given(selling, tape, name="exits", bars=bars)
+    frame = tape.frame if isinstance(bars, (MarketTable, str, Path)) else bars
+    buying, selling = _computed(frame, entries, exits)
+    one = given(buying, tape, name="entries", bars=frame)
+    two = None if selling is None else given(selling, tape, name="exits", bars=frame)
     work = SignalWork(
         tape=tape,
         base=Signals(tape).decisions(chosen),
@@ -74,7 +77,7 @@ def _levels(entries: Given, exits: Given | None) -> tuple[str, ...]:
     return entries.levels
 
 
-def _computed(bars: Any, entries: Any, exits: Any) -> tuple[Any, Any]:
+def _computed(bars: pd.DataFrame, entries: Any, exits: Any) -> tuple[Any, Any]:
     if not callable(entries):
         return entries, exits
     if exits is not None:
@@ -83,7 +86,7 @@ def _computed(bars: Any, entries: Any, exits: Any) -> tuple[Any, Any]:
             field="exits",
             allowed="None",
         )
-    result = entries(_shown(bars))
+    result = entries(bars.copy())
     if isinstance(result, tuple):
         if len(result) != 2:
             raise ConfigError(
@@ -95,13 +98,6 @@ def _computed(bars: Any, entries: Any, exits: Any) -> tuple[Any, Any]:
             )
         return result
     return result, None
-
-
-def _shown(bars: Any) -> Any:
-    """Return what the function gets: the frame as passed, or the bars of a file or table."""
-    import pandas as pd
-
-    return bars.copy() if isinstance(bars, pd.DataFrame) else tape_of(bars).frame.copy()
 
 
 def _refuse_lookahead(bars: Any, entries: Any, progress: bool | Report) -> None:
