@@ -117,7 +117,9 @@ def _simulated(record: Record) -> Any:
 
     data = record.data
     seed = int(data.source.removeprefix(SIMULATED))
-    count = round((data.last - data.first).total_seconds() / data.timeframe) + 1
+    count, rest = divmod(data.bars, len(data.symbols))
+    if rest:  # cut at an end: more than enough of each symbol
+        count = round((data.last - data.first).total_seconds() / data.timeframe) + 1
     return simulate_bars(data.symbols, count, seed, start=data.first, timeframe=data.timeframe)
 
 
