@@ -184,7 +184,9 @@ def delete(
 def _table(records: tuple[Record, ...], *, of: int) -> Table:
     title = f"{of} run{'' if of == 1 else 's'}"
     title += f", the latest {len(records)}" if of > len(records) else ""
-    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    view = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for name in ("id", "kind", "at (UTC)", "symbols", "from"):
         view.add_column(name, no_wrap=name != "symbols")
     for name in ("trades", "return %", "sharpe"):
