@@ -35,7 +35,7 @@ from toolkit.errors import BrokerError, NotConnected
 RECONCILE_EVERY = timedelta(seconds=60)
 POLL_EVERY = timedelta(seconds=3)
 BEAT = 0.25
-ASSETS_EVERY = 60.0
+ASSETS_EVERY = 600.0  # seconds; many symbols must not use up the requests a minute
 
 
 class AlpacaBroker:

@@ -19,7 +19,7 @@ SILENCE = timedelta(seconds=2)
 LONG_SILENCE = timedelta(seconds=10)
 YOUNG = timedelta(seconds=10)
 CLOCK_AGE = timedelta(seconds=60)
-ASSET_AGE = timedelta(seconds=150)  # then an order waits until it was asked for again
+ASSET_AGE = timedelta(minutes=25)  # then an order waits until it was asked for again
 LOOK_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between looks for an order of unknown outcome
 
 
