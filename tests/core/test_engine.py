@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.engine import Engine
 from toolkit.core.matching import MatchingBook
 from toolkit.core.parameters import Parameters
-from toolkit.core.types import Reason, SignalKind
+from toolkit.core.types import Fill, Reason, SignalKind
 from toolkit.errors import ConfigError, DataError
 
 SYMBOLS = ("AAPL", "BTC/USD")
@@ -154,3 +155,26 @@ def test_a_bad_bar_is_refused_by_name_and_the_engine_goes_on(change, field):
     assert error.value.data["field"] == field
     engine.on_bar(good[1])
     assert len(engine.memory("AAPL")) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 20, 59])
+@pytest.mark.parametrize(("cooldown", "bars"), [(0, 0), (60, 1), (61, 2)])
+def test_the_cooldown_counts_bars_whenever_in_its_bar_the_exit_was(seconds, cooldown, bars):
+    patient = {"stop_loss": 0, "take_profit": 0, "trailing_stop": 0, "cooldown": cooldown}
+    engine = Engine(symbols=["AAPL"], parameters=EAGER.replace(patient))
+    book = MatchingBook(cash=10_000.0, costs=Costs())
+    rising = [bar(n, 100.0 + n, 101.0 + n, 100.0 + n, 101.0 + n) for n in range(12)]
+    for item in rising[:4]:
+        for update in book.on_bar(item):
+            engine.on_update(update)
+        request = engine.on_bar(item).request
+        if request:
+            engine.on_update(book.submit(request))
+    (order,) = engine.flatten()
+    book.submit(order)
+    for update in book.on_bar(rising[4]):
+        moment = minute(4) + timedelta(seconds=seconds)
+        late = replace(update, timestamp=moment) if isinstance(update, Fill) else update
+        engine.on_update(late)
+    decided = [item.timestamp for item in rising[4:] if engine.on_bar(item).request]
+    assert decided[0] == minute(4 + bars)

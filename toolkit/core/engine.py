@@ -63,6 +63,15 @@ class _SymbolState:
     def last_bar(self) -> Bar | None:
         return self.memory[-1].bar if self.memory else None
 
+    @property
+    def exit_bar(self) -> datetime | None:
+        """When the bar of the last exit opened: brokers tell the moment, rules count bars."""
+        moment = self.last_exit
+        if moment is None:
+            return None
+        times = (e.bar.timestamp for e in reversed(self.memory))
+        return next((time for time in times if time <= moment), moment)
+
 
 class Engine:
     """One strategy over several symbols with shared capital.
@@ -151,7 +160,7 @@ class Engine:
         bar, rules = evaluation.bar, self._parameters.risk
         capital, atr = self.portfolio.capital, evaluation.indicators.atr
         quantity = risk.size(rules, bar, atr=atr, capital=capital)
-        exposure = risk.Exposure(slots_used=self._slots_used(), last_exit=state.last_exit)
+        exposure = risk.Exposure(slots_used=self._slots_used(), last_exit=state.exit_bar)
         refused = refusal or risk.refusal(rules, bar, exposure)
         refused = refused or ("" if quantity > 0 else "the capital buys nothing at this price")
         limited = None if refused else self._limited(bar, float(quantity) * bar.close)

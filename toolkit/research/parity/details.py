@@ -135,7 +135,7 @@ def _price(difference: Difference) -> str:
     live, mine = difference.live, difference.backtest
     if live is None or mine is None:
         there = live or mine
-        if there is None:
+        if there is None or difference.side is Side.BUY:
             return "through capital, slots or cooldown, after an earlier fill"
         who = "the session" if live is not None else "the backtest"
         return f"only {who} left it, at {there.time:%H:%M:%S} ({there.reason.value})"

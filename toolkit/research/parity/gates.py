@@ -52,7 +52,7 @@ class GateLog:
     def outages(self, *, until: datetime) -> tuple[Span, ...]:
         """Return the spans of outages; one that lasts ends `until`."""
         lasting = [(self._since, until)] if self._since is not None else []
-        return (*self._spans, *lasting)
+        return tuple(span for span in (*self._spans, *lasting) if span[0] <= span[1])
 
     def was_away(self, begin: datetime, end: datetime) -> bool:
         """Whether there was an outage between two times."""

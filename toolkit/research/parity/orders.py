@@ -105,7 +105,8 @@ def _failure(asked: _Asked, *, end: int) -> Failure | None:
     if last is None or last.status in (OrderStatus.PENDING, OrderStatus.UNKNOWN):
         return Failure(position=end + 1, cause=Cause.OUTAGE, reason="its outcome was never known")
     if last.status.is_open:
-        return None
+        reason = "nothing of it was filled by the end"
+        return Failure(position=end + 1, cause=Cause.PARTIAL_FILL, reason=reason)
     cause, reason = Cause.PARTIAL_FILL, f"nothing of it was filled: {last.status.value}"
     if asked.cleared_by:
         cause, reason = Cause.MANUAL_ORDER, f"taken back: {asked.cleared_by}"
