@@ -132,7 +132,7 @@ def test_the_run_says_what_it_shows():
     coarse = run_figure(**options, theme=DARK)
     assert titles(coarse)[:2] == [
         "AAPL   3,000 bars, 3 to a candle (zoom in for more), 1 trade",
-        "StochRSI %K, %D (zoom in to see them)",
+        "StochRSI %K, its range in each candle",
     ]
     for layout in (whole, coarse):
         document = Document()

@@ -12,6 +12,10 @@ from toolkit.views.charts.page import ThemeName
 from toolkit.views.charts.picture import Picture
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
     from toolkit.research.backtest import BacktestRun
     from toolkit.research.sweeps.table import SweepTable
 
@@ -67,19 +71,47 @@ def _makers(result: object) -> dict[str, Maker]:
     raise _wrong("result", type(result).__name__, list(_PICTURES))
 
 
-def _run(run: BacktestRun, *, symbol: str | None = None, benchmark: bool = True) -> Any:
+def _run(
+    run: BacktestRun,
+    *,
+    symbol: str | None = None,
+    start: str | datetime | None = None,
+    end: str | datetime | None = None,
+    benchmark: bool = True,
+    money: bool = True,
+) -> Any:
     from toolkit.views.charts.runs import run_figure
 
     name = run.tape.known(symbol or run.tape.symbols[0])
+    bars, trades = run.bars(name), run.trades[run.trades["symbol"] == name]
+    inside = _between(bars["timestamp"], start, end)
+    met = _between(trades["exit_time"], start, None) & _between(trades["entry_time"], None, end)
     return run_figure(
-        bars=run.bars(name),
-        trades=run.trades[run.trades["symbol"] == name],
+        bars=bars[inside].reset_index(drop=True),
+        trades=trades[met],
         equity=run.equity,
-        indicators=run.indicators(name),
+        indicators=run.indicators(name)[inside.to_numpy()],
+        money=money,
         benchmark=run.benchmark if benchmark else None,
         parameters=run.parameters,
         symbol=name,
     )
+
+
+def _between(times: pd.Series[Any], start: Any, end: Any) -> pd.Series[bool]:
+    """Say which times are from `start` on and before `end`; None is open."""
+    import pandas as pd
+
+    inside = times.notna()
+    for moment, field in ((start, "start"), (end, "end")):
+        if moment is None:
+            continue
+        try:
+            edge = pd.to_datetime(moment, utc=True)
+        except ValueError as error:
+            raise _wrong(field, moment, ["a date or time such as 2026-01-02T15:00"]) from error
+        inside &= times >= edge if field == "start" else times < edge
+    return inside
 
 
 def _money(run: BacktestRun, *, benchmark: bool = True) -> Any:

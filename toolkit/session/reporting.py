@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit._version import __version__
 from toolkit.core.parameters import Parameters
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, StoreError
 from toolkit.views.charts.page import ThemeName
 from toolkit.views.charts.report import Figure, Judgement, Report, Section
 
@@ -22,6 +22,11 @@ HEADINGS = {
     "trades": "What the trades returned",
     "excursions": "How far the trades went",
     "returns": "Returns in time",
+    "stoch_rsi": "Parameters: StochRSI",
+    "ema": "Parameters: EMA",
+    "stochastic": "Parameters: Stochastic",
+    "rules": "Parameters: rules",
+    "risk": "Parameters: risk",
 }
 
 
@@ -32,14 +37,7 @@ def report(
 
     `result` is a BacktestRun or any other result with pictures. Raises ConfigError.
     """
-    target = Path(path)
-    if target.suffix.lower() not in {".html", ".htm"}:
-        raise ConfigError(
-            f"a report is an HTML file, not {target.name!r}; allowed: a name that ends in .html",
-            field="path",
-            value=str(path),
-            allowed=".html",
-        )
+    target = checked_report(path)
     from toolkit.research.backtest import BacktestRun
 
     made = _of_run(result) if isinstance(result, BacktestRun) else _of_other(result)
@@ -54,6 +52,20 @@ def report(
             value=str(path),
             allowed="a file in a folder that exists and has room",
         ) from error
+    return target
+
+
+def checked_report(path: str | Path) -> Path:
+    """Return where a report will go; raises ConfigError where it cannot."""
+    target = Path(path)
+    allowed = "a file that ends in .html, in a folder that exists"
+    if target.suffix.lower() not in {".html", ".htm"} or not target.parent.is_dir():
+        raise ConfigError(
+            f"cannot write a report to {str(path)!r}; allowed: {allowed}",
+            field="path",
+            value=str(path),
+            allowed=allowed,
+        )
     return target
 
 
@@ -107,13 +119,25 @@ def _judgement(run: BacktestRun) -> Judgement:
     reasons = [run.note] if run.note else []
     if 0 < trades < 30:
         reasons.append(f"{trades:.0f} trades are few: fewer than 30 say little")
+    tried = _tried(run)
+    if tried > 1:
+        reasons.append(f"{tried:,} sets of parameters were tried on this data so far")
+    reasons.append("tk.validate or toolkit validate weighs a set against all that was tried")
     return Judgement(
         sentence="No verdict: one run on data that was looked at says nothing about the next day.",
-        reasons=[
-            *reasons,
-            "tk.validate or toolkit validate weighs a set against all that was tried",
-        ],
+        reasons=reasons,
     )
+
+
+def _tried(run: BacktestRun) -> int:
+    """Return how many sets were ever tried on the run's data, 0 where that is not known."""
+    from toolkit.research.store.trials import DataKey
+    from toolkit.session.kept import run_store
+
+    try:
+        return run_store().trials.known(DataKey.of(run.tape)).count
+    except StoreError:
+        return 0
 
 
 def _figures(figures: dict[str, Any]) -> list[Figure]:
@@ -142,7 +166,7 @@ def _pictures(run: BacktestRun) -> list[Section]:
         heading = HEADINGS.get(kind, kind.capitalize())
         sections.append(Section(heading=heading, picture=picture(run, kind).layout))
     for symbol in run.tape.symbols[:MOST_SYMBOLS]:
-        drawn = picture(run, "run", symbol=symbol).layout
+        drawn = picture(run, "run", symbol=symbol, money=False).layout
         sections.append(Section(heading=f"Trades of {symbol}", picture=drawn))
     return sections
 
@@ -151,6 +175,9 @@ def _facts(run: BacktestRun) -> list[Section]:
     tape, default = run.tape, Parameters()
     values = run.parameters.to_dict()
     changed = frozenset(name for name, value in values.items() if value != default[name])
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        groups.setdefault(name.partition(".")[0], {})[name] = value
     costs = run.costs.to_dict() if hasattr(run.costs, "to_dict") else dataclasses.asdict(run.costs)
     data = {
         "source": tape.source,
@@ -163,15 +190,14 @@ def _facts(run: BacktestRun) -> list[Section]:
         "adjustment": tape.adjustment,
         "fingerprint": tape.fingerprint,
     }
+    note = "In bold: not the default." if changed else "All at their defaults."
     return [
-        Section(
-            heading="Parameters",
-            facts=values,
-            changed=changed,
-            note="In bold: not the default." if changed else "All at their defaults.",
+        Section(heading="Data", facts=data),
+        *(
+            Section(heading=HEADINGS[group], facts=facts, changed=changed, note=note)
+            for group, facts in groups.items()
         ),
         Section(heading="Costs", facts={name: _plain(value) for name, value in costs.items()}),
-        Section(heading="Data", facts=data),
     ]
 
 

@@ -16,7 +16,7 @@ def pane(view: Any, *, wheel: Literal["always", "ctrl"] = "always", **options: A
 
     The wheel zooms; with `wheel="ctrl"` only with that key, and a finger scrolls the page.
     """
-    from bokeh.models import CustomJS, WheelZoomTool
+    from bokeh.models import CustomJS, NoOverlap, WheelZoomTool
     from bokeh.plotting import figure
 
     plot = figure(
@@ -39,6 +39,7 @@ def pane(view: Any, *, wheel: Literal["always", "ctrl"] = "always", **options: A
         touch = CustomJS(args={"plot": plot}, code=scripts.TOUCH)
         plot.js_on_change("inner_height", touch)
     plot.xgrid.visible = False
+    plot.yaxis.major_label_policy = NoOverlap()
     return plot
 
 

@@ -85,7 +85,7 @@ def equity_tracks(equity: pd.Series[float], times: Array) -> dict[str, Track]:
     values = equity.to_numpy(dtype=float)
     fell = (values / np.maximum.accumulate(values) - 1.0) * 100.0
     until = np.searchsorted(milliseconds(equity.index.to_series()), times, side="right") - 1
-    since = np.append(0, until[:-1] + 1)
+    since = np.append(max(until[0], 0), until[:-1] + 1)
     known, fresh = until >= 0, since <= until
     deepest = np.minimum.reduceat(fell, np.minimum(since, len(fell) - 1))
     deepest = np.where(fresh, deepest, fell[np.maximum(until, 0)])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 1000
+DECIMALS = {"pnl": 2, "fees": 2, "cost": 2, "_percent": 3, "price": 4, "sharpe": 2}
 
 _STYLE = """
 :root { background: var(--tk-page); }
@@ -32,7 +33,7 @@ p { margin: 6px 0 0; }
 .verdict strong { display: block; }
 .verdict ul { margin: 6px 0 0; padding-left: 20px; color: var(--tk-muted); }
 .figures { display: grid; gap: 12px; margin: 18px 0;
-  grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); }
 .figure, section { background: var(--tk-surface); border: 1px solid var(--tk-line);
   border-radius: 8px; }
 .figure { padding: 10px 14px; }
@@ -41,9 +42,8 @@ p { margin: 6px 0 0; }
 .figure span { color: var(--tk-muted); font-size: 13px; }
 .gain { color: var(--tk-gain); } .loss { color: var(--tk-loss); }
 section { margin: 0 0 16px; padding: 14px 16px; }
-.columns { display: grid; gap: 16px; align-items: start; margin: 0 0 16px;
-  grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); }
-.columns section { margin: 0; }
+.columns { columns: 320px; column-gap: 16px; }
+.columns section { break-inside: avoid; }
 .wide { overflow-x: auto; max-height: 640px; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px;
   font-variant-numeric: tabular-nums; }
@@ -182,6 +182,7 @@ def _note(note: str) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
+    names = [str(name) for name in frame]
     numbers = [bool(kind.kind in "fiu") for kind in frame.dtypes]
     classes = [' class="number"' if number else "" for number in numbers]
     head = "".join(
@@ -190,7 +191,8 @@ def _table(frame: pd.DataFrame) -> str:
     rows = []
     for row in frame.head(MOST_ROWS).itertuples(index=False):
         cells = (
-            f"<td{c}>{escape(shown(value))}</td>" for value, c in zip(row, classes, strict=True)
+            f"<td{c}>{escape(_cell(name, value))}</td>"
+            for name, value, c in zip(names, row, classes, strict=True)
         )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     more = len(frame) - MOST_ROWS
@@ -199,6 +201,14 @@ def _table(frame: pd.DataFrame) -> str:
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>{rest}"
     )
+
+
+def _cell(name: str, value: Any) -> str:
+    """Return a value of a table's column in that column's decimals."""
+    decimals = next((d for end, d in DECIMALS.items() if name.endswith(end)), None)
+    if decimals is None or not isinstance(value, float) or not math.isfinite(value):
+        return shown(value)
+    return f"{value:,.{decimals}f}"
 
 
 def shown(value: Any) -> str:

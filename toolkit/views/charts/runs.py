@@ -48,6 +48,7 @@ def run_figure(
     benchmark: pd.DataFrame | None = None,
     parameters: Parameters | None = None,
     symbol: str = "",
+    money: bool = True,
     theme: Theme = LIGHT,
     max_candles: int = MAX_POINTS,
 ) -> Any:
@@ -56,8 +57,8 @@ def run_figure(
     `bars` has timestamp, open, high, low, close; `equity` and `benchmark` (see
     `money.money_figure`) are indexed by time; `indicators` (ema, stoch_rsi_k, stoch_rsi_d)
     has a row per bar; the bands are those of `parameters`. Beyond `max_candles` several bars share
-    a candle and indicators, which would mislead then, are left out until somebody zooms in; the
-    title says so. Raises ConfigError where columns are missing or there are no bars.
+    a candle until somebody zooms in; the title says so. Equity and drawdown are left out without
+    `money`. Raises ConfigError where columns are missing or there are no bars.
     """
     require_columns("bars", bars, _BARS)
     require_columns("trades", trades, _TRADES)
@@ -70,7 +71,8 @@ def run_figure(
     tracks |= _indicator_tracks(indicators)
     line_of_time = Timeline(times, tracks, most=max_candles)
     beside = list(benchmark.columns) if benchmark is not None else []
-    layout = _panes(line_of_time, trade_columns(trades, times), symbol, parameters, beside)
+    marks = trade_columns(trades, times)
+    layout = _panes(line_of_time, marks, symbol, parameters, beside, money=money)
     apply_theme(layout, theme)
     return layout
 
@@ -78,11 +80,13 @@ def run_figure(
 def _indicator_tracks(indicators: pd.DataFrame | None) -> dict[str, Track]:
     if indicators is None:
         return {}
-    known = [name for name in _INDICATORS if name in indicators]
-    return {
-        name: Track(values=indicators[name].to_numpy(dtype=float).copy(), how="exact")
-        for name in known
-    }
+    known = {n: indicators[n].to_numpy(dtype=float).copy() for n in _INDICATORS if n in indicators}
+    tracks = {name: Track(values=values, how="exact") for name, values in known.items()}
+    if "ema" in known:
+        tracks["ema"] = Track(values=known["ema"])
+    if (k := known.get("stoch_rsi_k")) is not None:
+        tracks["k_low"], tracks["k_high"] = Track(values=k, how="min"), Track(values=k, how="max")
+    return tracks
 
 
 def _panes(
@@ -91,6 +95,8 @@ def _panes(
     symbol: str,
     parameters: Parameters | None,
     beside: list[str],
+    *,
+    money: bool,
 ) -> Any:
     price = _price(timeline, trades)
     titles = [(price, *_story(symbol, timeline, len(trades["pnl"])))]
@@ -98,18 +104,19 @@ def _panes(
     readings = [Reading(column=n, name=n[0].upper(), decimals=digits) for n in _BARS[1:]]
     if "ema" in timeline.tracks:
         readings.append(Reading(column="ema", name="EMA", decimals=digits))
-    if "stoch_rsi_k" in timeline.tracks and (timeline.size == 1 or timeline.detailed):
+    if "stoch_rsi_k" in timeline.tracks:
         momentum = _momentum(timeline, parameters)
-        titles.append((momentum, "StochRSI %K, %D", "StochRSI %K, %D (zoom in to see them)"))
+        titles.append((momentum, "StochRSI %K, %D", "StochRSI %K, its range in each candle"))
         readings += [
             Reading(column=f"stoch_rsi_{n}", name=f"%{n.upper()}", decimals=1) for n in "kd"
         ]
-    equity_pane(timeline, height=150, beside=beside)
-    drawdown_pane(timeline, height=130)
-    readings += [
-        Reading(column="equity", name="equity", unit=" $"),
-        Reading(column="drawdown", name="drawdown", unit=" %"),
-    ]
+    if money:
+        equity_pane(timeline, height=150, beside=beside)
+        drawdown_pane(timeline, height=130)
+        readings += [
+            Reading(column="equity", name="equity", unit=" $"),
+            Reading(column="drawdown", name="drawdown", unit=" %"),
+        ]
     return timeline.layout(name="run", readings=readings, titles=titles)
 
 
@@ -117,8 +124,8 @@ def _story(symbol: str, timeline: Timeline, trades: int) -> tuple[str, str]:
     """Return the title for a candle per bar, and for several bars to a candle."""
     head = f"{symbol}   {timeline.bars:,} bars" if symbol else f"{timeline.bars:,} bars"
     tail = f"{trades:,} trade{'s' * (trades != 1)}"
-    hint = "zoom in for more" if timeline.detailed else "indicators left out"
-    return f"{head}, {tail}", f"{head}, # to a candle ({hint}), {tail}"
+    hint = " (zoom in for more)" if timeline.detailed else ""
+    return f"{head}, {tail}", f"{head}, # to a candle{hint}, {tail}"
 
 
 def _price(timeline: Timeline, trades: Any) -> Any:
@@ -201,6 +208,10 @@ def _momentum(timeline: Timeline, parameters: Parameters | None) -> Any:
                 location=getattr(group, name), dimension="width", line_dash="dotted", name=name
             )
             plot.add_layout(role(band, line_color="muted"))
+    ranges = plot.varea(
+        "x", "k_low", "k_high", source=timeline.source, fill_alpha=0.55, name="k_range"
+    )
+    role(ranges.glyph, fill_color="fast")
     line(plot, timeline.source, "stoch_rsi_d", "slow")
     line(plot, timeline.source, "stoch_rsi_k", "fast")
     return plot

@@ -207,15 +207,16 @@ if (shown && shown.size == size && first >= shown.from && last < shown.to) retur
 const from = Math.max(0, Math.floor((first - span / 2) / size) * size)
 const to = Math.min(n, Math.ceil(last + span / 2) + 1)
 const data = {x: [], left: [], right: []}
-for (const name in hows) data[name] = []
+for (const name in tracks) data[name] = []
 for (let start = from; start < to; start += size) {
   const stop = Math.min(start + size, n) - 1
   const middle = (start + stop) / 2, half = 0.35 * (stop - start + 1)
   data.x.push(middle)
   data.left.push(middle - half)
   data.right.push(middle + half)
-  for (const name in hows) {
-    const column = full.data[name], how = hows[name]
+  for (const name in tracks) {
+    const [source, how] = tracks[name]
+    const column = full.data[source]
     let value = column[how == "first" ? start : stop]
     if (how == "exact" && size > 1) value = NaN
     if (how == "min" || how == "max") {
@@ -269,7 +270,8 @@ if (matchMedia("(pointer: coarse)").matches)
 # What is written in a row takes rows below each other where the plot is too narrow for it.
 FIT_LEGEND = """
 const room = Math.min(innerWidth, plot.outer_width)
-legend.orientation = room < needed ? "vertical" : "horizontal"
+const narrow = room < needed
+legend.setv({orientation: narrow ? "vertical" : "horizontal", spacing: narrow ? 0 : 12})
 """
 
 FIT_TITLE = """

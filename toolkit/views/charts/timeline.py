@@ -126,14 +126,19 @@ class Timeline:
     def _zoom(self, titles: Sequence[Any]) -> None:
         from bokeh.models import ColumnDataSource, CustomJS
 
-        full = ColumnDataSource({name: t.values for name, t in self.tracks.items()}, name="full")
+        # One copy of what several tracks look at.
+        names: dict[int, str] = {}
+        for name, track in self.tracks.items():
+            names.setdefault(id(track.values), name)
+        columns = {name: self.tracks[name].values for name in names.values()}
+        full = ColumnDataSource(columns, name="full")
         code = CustomJS(
             args={
                 "full": full,
                 "bars": self.source,
                 "view": self.view,
                 "most": self._most,
-                "hows": {name: track.how for name, track in self.tracks.items()},
+                "tracks": {n: [names[id(t.values)], t.how] for n, t in self.tracks.items()},
                 "titles": [list(title) for title in titles],
             },
             code=scripts.DETAIL,
