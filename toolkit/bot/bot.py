@@ -76,6 +76,7 @@ class Bot:
         self.losses = losses or Losses(engine.limits or RiskLimits.none(), path=None)
         self._notes = Notes(note, on_failure=self._journal_failed)
         self._on_start, self._on_stop = on_start, on_stop
+        self._hours = hours or Hours(timeframe=market.timeframe)
         self._sink, self._sleep, self._monotonic = publish, sleep, monotonic
         self._warm_up_bars = warm_up_bars
         self._turn = asyncio.Lock()
@@ -101,7 +102,7 @@ class Bot:
             watch=self.watch,
             losses=self.losses,
             timeframe=market.timeframe,
-            hours=hours or Hours(timeframe=market.timeframe),
+            hours=self._hours,
             publish=self.publish,
             on_gates=self.settle,
             note=self.note,
@@ -158,6 +159,7 @@ class Bot:
     async def stop(self) -> None:
         """End `run()` at once and release market and broker."""
         self._enter(BotState.STOPPED, "stopped")
+        self.note("session_end", "bot", {})
         self._notes.close()
         await self.market.stop()
         await self.trader.stop()
@@ -244,6 +246,7 @@ class Bot:
         self._reachable.set()
         await self._connected(lambda: self.broker.start(self.trader.on_update))
         await self._connected(self._warm_up)
+        self.note("session", "bot", self._reports.session(self._hours))
         self.look()
         if self._phase is BotState.STARTING:
             self._enter(BotState.RUNNING)

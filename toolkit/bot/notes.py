@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.core.gates import GateReason
+from toolkit.core.types import Bar, MarketGap, Signal
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,47 @@ class Notes:
         for gate in before:
             if (gate.gate, gate.symbol) not in still:
                 self.write("gate", "bot", _data(gate, closed=False))
+
+
+def gap_note(gap: MarketGap) -> dict[str, Any]:
+    """Return what is written down of bars that were given up."""
+    return {
+        "symbol": gap.symbol,
+        "after": gap.after.isoformat(),
+        "before": gap.before.isoformat(),
+        "missing": gap.missing,
+    }
+
+
+def refusal_note(signal: Signal) -> dict[str, Any]:
+    """Return what is written down of an entry that was not made; `bar` was decided on."""
+    return {
+        "symbol": signal.symbol,
+        "bar": signal.timestamp.isoformat(),
+        "reason": signal.refusal,
+        "price": signal.price,
+    }
+
+
+def revision_note(bar: Bar, *, seen: Bar | None, decided: bool) -> dict[str, Any]:
+    """Return what is written down of a bar that came again: as it was seen first, and is now.
+
+    `seen` None: it came after its successor, or too long ago.
+    """
+    return {
+        "symbol": bar.symbol,
+        "bar": bar.timestamp.isoformat(),
+        "decided": decided,
+        "close": bar.close,
+        "revision": bar.revision,
+        "seen": _prices(seen) if seen is not None else None,
+        "now": _prices(bar),
+    }
+
+
+def _prices(bar: Bar) -> dict[str, float]:
+    names = ("open", "high", "low", "close", "volume")
+    return {name: getattr(bar, name) for name in names}
 
 
 def _data(gate: GateReason, *, closed: bool) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from toolkit.broker.port import Broker
 from toolkit.core.engine import Engine
 from toolkit.core.gates import Gates
 from toolkit.core.limits import LimitsStatus
+from toolkit.core.types import is_crypto
+from toolkit.market.hours import Hours
 from toolkit.market.port import MarketData
 
 
@@ -50,6 +52,32 @@ class Reports:
             feed=self._watch.feed,
             limits=self._limits(),
         )
+
+    def session(self, hours: Hours) -> dict[str, Any]:
+        """Return what a bot begins with, for its journal: JSON-ready, money in dollars."""
+        engine, books = self._engine, self._engine.portfolio
+        memories = {symbol: engine.memory(symbol) for symbol in engine.symbols}
+        last = [m[-1].bar for s, m in memories.items() if m and not is_crypto(s)]
+        return {
+            "market": self._market.name,
+            "broker": self._broker.name,
+            "symbols": list(engine.symbols),
+            "timeframe": self._market.timeframe,
+            "parameters": engine.parameters.to_dict(),
+            "capital": round(books.capital - float(books.realised_pnl), 6),
+            "sessions": hours.sessions,
+            "flat_before_close": hours.flat_before_close,
+            "feed": last[-1].feed if last else "",
+            "warm_up": {
+                symbol: {
+                    "bars": len(memory),
+                    "first": memory[0].bar.timestamp.isoformat(),
+                    "last": memory[-1].bar.timestamp.isoformat(),
+                }
+                for symbol, memory in memories.items()
+                if memory
+            },
+        }
 
     def performance(self, *, since: int, seconds: float) -> Performance:
         """Running totals, with the speed of `seconds` in which `since` grew to all bars."""

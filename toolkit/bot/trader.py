@@ -10,7 +10,7 @@ from datetime import datetime
 from toolkit.bot.events import BarCorrection, Problem, Publish
 from toolkit.bot.ledger import Ledger
 from toolkit.bot.losses import Losses
-from toolkit.bot.notes import Note
+from toolkit.bot.notes import Note, gap_note, refusal_note, revision_note
 from toolkit.bot.watch import Watch
 from toolkit.broker.port import Broker, Recovery
 from toolkit.core.engine import Decision, Engine
@@ -77,6 +77,8 @@ class Trader:
             if not isinstance(event, Bar):
                 if isinstance(event, (Quote, Trade)):
                     self.broker.on_tick(event)
+                else:
+                    self._note("gap", "bot", gap_note(event))
                 self._publish(event)
             elif not event.final:
                 self._publish(event)
@@ -195,12 +197,12 @@ class Trader:
             self._on_gates()
 
     def _correct(self, bar: Bar) -> None:
-        known = {e.bar.timestamp: e.indicators for e in self._engine.memory(bar.symbol)}
-        decided = self._ledger.decided(bar)
-        correction = BarCorrection(bar=bar, decided=decided, indicators=known.get(bar.timestamp))
-        self._publish(correction)
-        data = {"symbol": bar.symbol, "bar": bar.timestamp.isoformat(), "decided": decided}
-        self._note("revised_bar", "bot", {**data, "close": bar.close, "revision": bar.revision})
+        known = {e.bar.timestamp: e for e in self._engine.memory(bar.symbol)}
+        decided, seen = self._ledger.decided(bar), known.get(bar.timestamp)
+        indicators = seen.indicators if seen else None
+        self._publish(BarCorrection(bar=bar, decided=decided, indicators=indicators))
+        data = revision_note(bar, seen=seen.bar if seen else None, decided=decided)
+        self._note("revised_bar", "bot", data)
 
     async def _decide(self, bar: Bar) -> None:
         self._engine.check(bar)
@@ -212,6 +214,8 @@ class Trader:
         if decision.limited is not None or self._losses.wanted:
             self._limit(decision, bar)
         await self._act(decision)
+        if decision.signal is not None and (refusal or decision.limited):
+            self._note("refused", "bot", refusal_note(decision.signal))
         self._publish_positions(bar)
 
     def _refusal(self, bar: Bar) -> str:
