@@ -33,6 +33,7 @@ Method = Literal["grid", "random", "optuna"]
 METHODS = ("grid", "random", "optuna")
 TRIALS = 200
 BATCH = 16  # asked of Optuna at a time, whatever the number of threads
+FEW = 8  # times the trials: so small a space is looked through for sets that can be run
 TRIES = 20  # draws for each set that is wanted, before a space counts as used up
 PATIENCE = 4  # repeats of Optuna's after which a random set is drawn instead
 WORST = -1e9
@@ -77,8 +78,10 @@ def search_of(
     wanted = _checked(trials if trials is not None else TRIALS, "trials", 1, MAX_SETS)
     _checked(seed, "seed", 0, 2**32 - 1)
     axes = axes_of(grid)
-    if combinations(axes) <= wanted:
-        return _Listed(sound(Sets(base=base, axes=axes, codes=all_codes(axes))))
+    if combinations(axes) <= FEW * wanted:
+        every = sound(Sets(base=base, axes=axes, codes=all_codes(axes)))
+        if every.size <= wanted:
+            return _Listed(every)
     if method == "random":
         return _Listed(_drawn(base, axes, wanted, seed))
     return _Optuna(base, axes, wanted, seed)
