@@ -119,6 +119,8 @@ root._paint = (name) => {
     const value = Array.isArray(role) ? role.map(colour) : colour(role)
     model.setv({[attribute]: spec ? {value} : value})
   }
+  const ground = colour("surface")
+  root.styles = {...root.styles, "background-color": ground, "--tk-ground": ground}
 }
 root._paint(page())
 const held = new WeakRef(root)

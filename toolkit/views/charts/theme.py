@@ -14,7 +14,20 @@ from toolkit.views.charts import scripts
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
 _PAINT = "paint"
-_PLOT = {"background_fill_color": None, "border_fill_color": None, "outline_line_color": None}
+# BokehJS leaves half of a canvas's first row and column uncleared before it paints again: what it
+# painted before shines through there, unless the ground's colour covers it.
+_EDGES = """
+:host::before, :host::after { content: ""; position: absolute; left: 0; top: 0; z-index: 1;
+  background: var(--tk-ground); pointer-events: none; }
+:host::before { width: 1px; height: 100%; }
+:host::after { width: 100%; height: 1px; }
+"""
+_PLOT = {
+    "background_fill_color": None,
+    "border_fill_color": None,
+    "outline_line_color": None,
+    "stylesheets": [_EDGES],
+}
 _AXIS = {
     "major_tick_line_color": None,
     "minor_tick_line_color": None,
@@ -138,7 +151,8 @@ def role(model: Any, **colours: str | list[str]) -> Any:
 def apply_theme(root: Any, theme: Theme) -> None:
     """Paint a Bokeh figure or layout, and everything in it, in the theme's colours."""
     # The page behind the canvases, not each canvas: nothing is left over at their edges.
-    root.styles = {**root.styles, "background-color": theme.surface}
+    ground = {"background-color": theme.surface, "--tk-ground": theme.surface}
+    root.styles = {**root.styles, **ground}
     for model, attribute, played in _paints(root):
         setattr(model, attribute, colour_of(theme, played))
 
@@ -151,9 +165,8 @@ def follow_theme(root: Any) -> None:
     from bokeh.models import CustomJS, Plot
 
     apply_theme(root, LIGHT)
-    root.styles = {**root.styles, "background-color": "transparent"}
     paints = _paints(root)
-    played = sorted({name for *_, roles in paints for name in _names(roles)})
+    played = sorted({"surface", *(name for *_, roles in paints for name in _names(roles))})
     args = {
         "root": root,
         "paints": [[m, a, roles, _is_spec(m, a)] for m, a, roles in paints],
