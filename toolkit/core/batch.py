@@ -7,11 +7,12 @@ this module imports numba; callers that must start fast import it when they need
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.core.compiled import compiled
+from toolkit.core.compiled import without_counts
 from toolkit.core.layout import Bools, Floats
 from toolkit.core.parameters import Parameters
 
@@ -33,22 +34,24 @@ class IndicatorArrays:
     upper_band: Floats
 
 
-@compiled
+@without_counts
+def _ema(values: Floats, weight: float, out: Floats) -> None:
+    for i in range(len(values)):
+        if i == 0:
+            out[i] = values[i]
+        else:
+            out[i] = weight * values[i] + (1.0 - weight) * out[i - 1]
+
+
 def ema(values: Floats, period: int, smoothing: float) -> Floats:
     """Exponential average, seeded with the first value."""
     result = np.empty(len(values))
-    weight = smoothing / (period + 1)
-    for i in range(len(values)):
-        if i == 0:
-            result[i] = values[i]
-        else:
-            result[i] = weight * values[i] + (1.0 - weight) * result[i - 1]
+    _ema(values, smoothing / (period + 1), result)
     return result
 
 
-@compiled
-def _wilder(values: Floats, length: int) -> Floats:
-    result = np.full(len(values), np.nan)
+@without_counts
+def _wilder(values: Floats, length: int, out: Floats) -> None:
     average = 0.0
     for i in range(len(values)):
         if i < length:
@@ -58,51 +61,51 @@ def _wilder(values: Floats, length: int) -> Floats:
         else:
             average = (average * (length - 1) + values[i]) / length
         if i >= length - 1:
-            result[i] = average
-    return result
+            out[i] = average
 
 
-@compiled
+@without_counts
+def _rsi(close: Floats, length: int, out: Floats) -> None:
+    up, down = 0.0, 0.0
+    for i in range(1, len(close)):
+        change = close[i] - close[i - 1]
+        rise = change if change > 0.0 else 0.0
+        fall = -change if change < 0.0 else 0.0
+        if i < length:
+            up, down = up + rise, down + fall
+        elif i == length:
+            up, down = (up + rise) / length, (down + fall) / length
+        else:
+            up = (up * (length - 1) + rise) / length
+            down = (down * (length - 1) + fall) / length
+        if i >= length:
+            out[i] = 100.0 if down == 0.0 else 100.0 * up / (up + down)
+
+
 def rsi(close: Floats, length: int) -> Floats:
     """Wilder's relative strength index, 0 to 100, first defined at bar `length`."""
-    n = len(close)
-    result = np.full(n, np.nan)
-    if n < 2:
-        return result
-    change = close[1:] - close[:-1]
-    up = _wilder(np.maximum(change, 0.0), length)
-    down = _wilder(np.maximum(-change, 0.0), length)
-    for i in range(length, n):
-        rise, fall = up[i - 1], down[i - 1]
-        result[i] = 100.0 if fall == 0.0 else 100.0 * rise / (rise + fall)
+    result = np.full(len(close), np.nan)
+    _rsi(close, length, result)
     return result
 
 
-@compiled
-def _defined_from(values: Floats) -> int:
-    start = 0
-    while start < len(values) and np.isnan(values[start]):
-        start += 1
-    return start
-
-
-@compiled
 def _mean(values: Floats, length: int) -> Floats:
     """Mean of the last `length` values; undefined ones may only lead."""
     result = np.full(len(values), np.nan)
-    for i in range(_defined_from(values) + length - 1, len(values)):
-        total = 0.0
-        for j in range(i - length + 1, i + 1):
-            total += values[j]
-        result[i] = total / length
+    number = len(values) - length + 1
+    if number > 0:
+        total = np.zeros(number)
+        for j in range(length):
+            total += values[j : j + number]
+        result[length - 1 :] = total / length
     return result
 
 
-@compiled
-def _highest(values: Floats, length: int) -> Floats:
-    """Highest of the last `length` values; looks again only when the old one has left."""
-    result = np.full(len(values), np.nan)
-    first = _defined_from(values)
+@without_counts
+def _highest_of(values: Floats, length: int, out: Floats) -> None:
+    first = 0
+    while first < len(values) and math.isnan(values[first]):
+        first += 1
     at = first
     for i in range(first, len(values)):
         if values[i] >= values[at]:
@@ -113,102 +116,115 @@ def _highest(values: Floats, length: int) -> Floats:
                 if values[j] >= values[at]:
                     at = j
         if i >= first + length - 1:
-            result[i] = values[at]
+            out[i] = values[at]
+
+
+def _highest(values: Floats, length: int) -> Floats:
+    """Highest of the last `length` values; looks again only when the old one has left."""
+    result = np.full(len(values), np.nan)
+    _highest_of(values, length, result)
     return result
 
 
-@compiled
 def _lowest(values: Floats, length: int) -> Floats:
     return -_highest(-values, length)
 
 
-@compiled
-def _oscillator(values: Floats, low: Floats, high: Floats, flat: Floats) -> Floats:
-    """Where a value lies in its range, 0 to 100; a flat range repeats the last answer."""
-    result = np.full(len(values), np.nan)
-    raw = np.nan
+@without_counts
+def _oscillate(
+    values: Floats, low: Floats, high: Floats, flat: float, relative: float, out: Floats
+) -> None:
+    raw = math.nan
     for i in range(len(values)):
-        if high[i] - low[i] >= flat[i]:
+        if high[i] - low[i] >= flat + relative * high[i]:
             raw = 100.0 * (values[i] - low[i]) / (high[i] - low[i])
-        result[i] = raw
+        out[i] = raw
+
+
+def _oscillator(
+    values: Floats, low: Floats, high: Floats, *, flat: float = 0.0, relative: float = 0.0
+) -> Floats:
+    """Where a value lies in its range, 0 to 100; a flat range repeats the last answer.
+
+    Flat is a range below `flat` plus `relative` of its high.
+    """
+    result = np.empty(len(values))
+    _oscillate(values, low, high, flat, relative, result)
     return result
 
 
-@compiled
+def stoch_rsi_raw(rsi: Floats, stoch_length: int) -> Floats:
+    """Stochastic of an RSI, 0 to 100, not smoothed."""
+    low, high = _lowest(rsi, stoch_length), _highest(rsi, stoch_length)
+    return _oscillator(rsi, low, high, flat=FLAT)
+
+
 def stoch_rsi(rsi: Floats, stoch_length: int, k: int, d: int) -> tuple[Floats, Floats, Floats]:
     """Stochastic of an RSI: (raw, %K, %D), 0 to 100."""
-    low, high = _lowest(rsi, stoch_length), _highest(rsi, stoch_length)
-    raw = _oscillator(rsi, low, high, np.full(len(rsi), FLAT))
+    raw = stoch_rsi_raw(rsi, stoch_length)
+    return raw, *smoothed(raw, k, d)
+
+
+def smoothed(raw: Floats, k: int, d: int) -> tuple[Floats, Floats]:
+    """Return %K and %D of a raw stochastic."""
     smooth = _mean(raw, k)
-    return raw, smooth, _mean(smooth, d)
+    return smooth, _mean(smooth, d)
 
 
-@compiled
 def stochastic(
     high: Floats, low: Floats, close: Floats, k_length: int, smooth_k: int, smooth_d: int
 ) -> tuple[Floats, Floats, Floats]:
     """Slow stochastic of the price: (raw, %K, %D), 0 to 100."""
     top = _highest(high, k_length)
-    raw = _oscillator(close, _lowest(low, k_length), top, FLAT * top)
-    smooth = _mean(raw, smooth_k)
-    return raw, smooth, _mean(smooth, smooth_d)
+    raw = _oscillator(close, _lowest(low, k_length), top, relative=FLAT)
+    return raw, *smoothed(raw, smooth_k, smooth_d)
 
 
-@compiled
 def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
     """Average true range in price units, first defined at bar `period - 1`."""
-    ranges = high - low
-    for i in range(1, len(close)):
-        before = close[i - 1]
-        ranges[i] = max(ranges[i], abs(high[i] - before), abs(low[i] - before))
-    return _wilder(ranges, period)
+    ranges, before = high - low, close[:-1]
+    gaps = np.maximum(np.abs(high[1:] - before), np.abs(low[1:] - before))
+    ranges[1:] = np.maximum(ranges[1:], gaps)
+    result = np.full(len(close), np.nan)
+    _wilder(ranges, period, result)
+    return result
 
 
-@compiled
 def adaptive_bands(
     atr: Floats, close: Floats, lower_band: float, upper_band: float, length: int
 ) -> tuple[Floats, Floats]:
     """Bands that widen while volatility is above its mean: (lower, upper), 0 to 100."""
     volatility = atr / close
     mean = _mean(volatility, length)
-    lower, upper = np.empty(len(close)), np.empty(len(close))
-    for i in range(len(close)):
-        ratio = 1.0
-        if mean[i] > 0.0:
-            ratio = min(max(volatility[i] / mean[i], 0.5), 2.0)
-        lower[i] = min(lower_band / ratio, 100.0)
-        upper[i] = max(100.0 - (100.0 - upper_band) / ratio, 0.0)
-    return lower, upper
+    ratio = np.divide(volatility, mean, out=np.ones(len(close)), where=mean > 0.0)
+    ratio = np.clip(ratio, 0.5, 2.0)
+    lower = np.minimum(lower_band / ratio, 100.0)
+    return lower, np.maximum(100.0 - (100.0 - upper_band) / ratio, 0.0)
 
 
-@compiled
 def held(condition: Bools, lookback: int) -> Bools:
     """Whether a condition held at any of the last `lookback` bars, this one included."""
-    result = np.zeros(len(condition), np.bool_)
-    last = -lookback
-    for i in range(len(condition)):
-        if condition[i]:
-            last = i
-        result[i] = i - last < lookback
+    result, span = condition.copy(), 1
+    while span < lookback:
+        step = min(span, lookback - span)
+        result[step:] |= result[:-step].copy()
+        span += step
     return result
 
 
-@compiled
 def stoch_rsi_signals(
-    k: Floats, d: Floats, lower: Floats, upper: Floats, lookback: int
+    k: Floats, d: Floats, lower: Floats | float, upper: Floats | float, lookback: int
 ) -> tuple[Bools, Bools]:
     """Return (entry, exit) of the StochRSI group."""
     entry, exit_ = (k > d) & (k < lower), (k < d) & (k > upper)
     return held(entry, lookback), held(exit_, lookback)
 
 
-@compiled
 def ema_signals(close: Floats, ema: Floats, lookback: int) -> tuple[Bools, Bools]:
     """Return (entry, exit) of the EMA group."""
     return held(close > ema, lookback), held(close < ema, lookback)
 
 
-@compiled
 def stochastic_signals(k: Floats, lower: float, upper: float, lookback: int) -> tuple[Bools, Bools]:
     """Return (entry, exit) of the Stochastic group: %K crosses up, or down, through a band."""
     entry, exit_ = np.zeros(len(k), np.bool_), np.zeros(len(k), np.bool_)

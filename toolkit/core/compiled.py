@@ -1,4 +1,4 @@
-"""One way to compile: cached on disk, free of the GIL, and never with reordered arithmetic."""
+"""Ways to compile: cached on disk, free of the GIL, and never with reordered arithmetic."""
 
 from __future__ import annotations
 
@@ -13,9 +13,31 @@ R = TypeVar("R")
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` with numba at its first call; the result is kept beside its file."""
-    return cast("Callable[P, R]", njit(cache=True, nogil=True)(function))
+    return cast("Callable[P, R]", njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def without_counts(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile as `compiled` does, without counting references, for what makes no array."""
+    wrap = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+    return cast("Callable[P, R]", wrap(function))
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a leaf that other compiled functions call; it is cached as a part of them."""
-    return cast("Callable[P, R]", njit(nogil=True)(function))
+    """Compile a part of a function that is `without_counts`; it is cached as a part of it."""
+    wrap = njit(
+        nogil=True,
+        error_model="numpy",
+        _nrt=False,
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )
+    return cast("Callable[P, R]", wrap(function))
+
+
+def merged(function: Callable[P, R]) -> Callable[P, R]:
+    """Write a function into the one that calls it, before anything is compiled."""
+    return cast(
+        "Callable[P, R]",
+        njit(nogil=True, error_model="numpy", _nrt=False, inline="always")(function),
+    )

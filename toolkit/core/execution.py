@@ -101,7 +101,10 @@ def affordable(quantity: float, price: float, fee_bps: float, cash: float) -> fl
     fee = math.floor(price * quantity * fee_bps / 10000.0 * 1e6 + 0.5)
     if cost + fee <= math.floor(cash * 1e6 + 0.5):
         return quantity
-    return max(cash / (price * (1.0 + fee_bps / 10000.0)) * 1e9 // 1.0 / 1e9, 0.0)
+    units = cash / (price * (1.0 + fee_bps / 10000.0)) * 1e9
+    if units < 2.0**53:  # a float from here on is whole, and may be more than an int64
+        return max(math.floor(units) / 1e9, 0.0)
+    return units / 1e9
 
 
 def quantity_for(
@@ -117,7 +120,10 @@ def quantity_for(
     quantity = capital * trade_capital_percent / 100.0 / close
     if atr_sizing and atr > 0.0:
         quantity = min(quantity, capital * risk_percent / 100.0 / (atr_multiplier * atr))
-    return max(quantity * 1e9 // 1.0 / 1e9, 0.0)
+    units = quantity * 1e9
+    if units < 2.0**53:  # as above
+        return max(math.floor(units) / 1e9, 0.0)
+    return units / 1e9
 
 
 def levels(

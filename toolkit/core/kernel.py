@@ -1,250 +1,93 @@
 """The execution rules over the bars of many symbols with shared cash, compiled.
 
-The rules themselves are the functions of `core.execution`; here is the order in which they are
-asked. One call visits every bar once. Importing this module imports numba.
+What happens in a bar is said in `core.lots`, which bars are visited in `core.visits`. Nothing
+happens in the others, so the results are those of visiting every bar. Importing this module
+imports numba.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.core import execution
-from toolkit.core.compiled import compiled, inlined
+from toolkit.core import execution, lots, tally, visits
+from toolkit.core.compiled import without_counts
 from toolkit.core.hours import CLOSED
 from toolkit.core.layout import (
+    BAR,
     BOOKS,
-    BUYING,
-    FLAT,
-    FLATTEN,
-    HELD,
     LOT,
-    NEVER,
-    SELLING,
-    SIGNAL,
+    RULES,
     TRIP,
+    Bools,
+    Course,
     Decisions,
     Floats,
+    Ints,
     Market,
+    Places,
+    Plan,
     Rules,
 )
+from toolkit.core.tally import POWERS, TALLY
 
-Record = Any  # numba sees a record of a dtype in `core.layout`
-
-_micros = inlined(execution.micros)
-_fee_micros = inlined(execution.fee_micros)
-_slippage = inlined(execution.slippage)
-_share_of_volume = inlined(execution.share_of_volume)
-_set_aside = inlined(execution.set_aside)
-_purchase_levy = inlined(execution.purchase_levy)
-_sale_levy = inlined(execution.sale_levy)
-_buy_price = inlined(execution.buy_price)
-_sell_price = inlined(execution.sell_price)
-_affordable = inlined(execution.affordable)
-_quantity_for = inlined(execution.quantity_for)
-_levels = inlined(execution.levels)
-_exit_in_bar = inlined(execution.exit_in_bar)
-
-
-@inlined
-def _enter(
-    lot: Record, books: Record, event: int, market: Market, rules: Rules, charges: Record
-) -> None:
-    """Fill the pending entry at the open, unless its session is over."""
-    decided, open_, volume = lot.entry, market.open[event], market.volume[event]
-    quantity = 0.0
-    if market.session[event] == market.next_session[decided]:
-        wanted = _share_of_volume(charges, lot.quantity, volume)
-        bps = _slippage(charges, open_, wanted, volume, market.spread[event])
-        price = _buy_price(open_, bps)
-        cash = books.cash / 1e6 - _set_aside(charges, wanted)
-        quantity = _affordable(wanted, price, charges.fee_bps, cash)
-    if quantity <= 0.0:
-        lot.phase = FLAT
-        books.slots -= 1
-        return
-    lot.phase = HELD
-    lot.quantity = quantity
-    lot.entry = event
-    lot.entry_price = price
-    lot.cost = _micros(price * quantity)
-    lot.entry_fee = _fee_micros(price, quantity, charges.fee_bps)
-    lot.entry_fee += _purchase_levy(charges, books, market.day[event], quantity)
-    books.cash -= lot.cost + lot.entry_fee
-    lot.peak = open_
-    lot.fixed_stop, lot.target, lot.arm = _levels(
-        price, rules.stop_loss, lot.stop_distance, rules.take_profit, rules.trailing_activation
-    )
-
-
-@inlined
-def _leave(
-    lot: Record,
-    books: Record,
-    trip: Record,
-    event: int,
-    market: Market,
-    price: float,
-    reason: int,
-    charges: Record,
-) -> None:
-    """Sell the position at `price`, from which slippage goes off where it is no resting target."""
-    fee_bps = charges.fee_bps
-    if reason == execution.TAKE_PROFIT:
-        fee_bps = charges.target_fee_bps
-    if reason != execution.TAKE_PROFIT or not charges.targets_rest:
-        bps = _slippage(charges, price, lot.quantity, market.volume[event], market.spread[event])
-        price = _sell_price(price, bps)
-    proceeds = _micros(price * lot.quantity)
-    trip.entry_fee = lot.entry_fee
-    trip.exit_fee = _fee_micros(price, lot.quantity, fee_bps)
-    trip.exit_fee += _sale_levy(charges, books, market.day[event], price, lot.quantity)
-    trip.symbol = market.symbol[event]
-    trip.entry, trip.exit = lot.entry, event
-    trip.entry_price, trip.exit_price = lot.entry_price, price
-    trip.quantity = lot.quantity
-    trip.cost = lot.cost
-    trip.profit = proceeds - lot.cost - trip.entry_fee - trip.exit_fee
-    trip.reason = reason
-    books.realised += trip.profit
-    books.cash += proceeds - trip.exit_fee
-    books.value -= lot.value
-    books.slots -= 1
-    books.trips += 1
-    lot.phase = FLAT
-    lot.value = 0
-    lot.last_exit = market.time[event]
-
-
-@inlined
-def _decide(
-    lot: Record, books: Record, event: int, market: Market, atr: float, rules: Rules
-) -> None:
-    """Order an entry at this close, unless the session, the limits or the size forbid it."""
-    if market.next_session[event] == CLOSED:
-        return
-    if lot.last_exit != NEVER and (market.time[event] - lot.last_exit) / 1e6 < rules.cooldown:
-        return
-    if books.slots >= rules.max_positions:
-        return
-    lot.quantity = _quantity_for(
-        (books.start + books.realised) / 1e6,
-        market.close[event],
-        atr,
-        rules.trade_capital_percent,
-        rules.atr_sizing,
-        rules.risk_percent,
-        rules.atr_multiplier,
-    )
-    if lot.quantity > 0.0:
-        lot.stop_distance = rules.atr_multiplier * atr if rules.atr_stop and atr > 0.0 else 0.0
-        lot.phase = BUYING
-        lot.entry = event
-        books.slots += 1
-
-
-@inlined
-def _trade_bar(
-    lot: Record,
-    books: Record,
-    trip: Record,
-    event: int,
-    market: Market,
-    rules: Rules,
-    charges: Record,
-) -> bool:
-    """Fill what is pending at the open, then watch the exits; return whether anything was held."""
-    i, open_ = event, market.open[event]
-    if lot.phase == BUYING:
-        _enter(lot, books, i, market, rules, charges)
-    if lot.phase == FLAT:
-        return False
-    if market.session[i] == CLOSED:
-        return True
-    if lot.phase == SELLING:
-        _leave(lot, books, trip, i, market, open_, lot.reason, charges)
-        return True
-    reason, price, lot.peak = _exit_in_bar(
-        open_,
-        market.high[i],
-        market.low[i],
-        market.close[i],
-        lot.peak,
-        lot.fixed_stop,
-        lot.target,
-        lot.arm,
-        rules.trailing_stop,
-    )
-    if reason != execution.NONE:
-        _leave(lot, books, trip, i, market, price, reason, charges)
-    return True
-
-
-@inlined
-def _run(
-    market: Market,
-    decisions: Decisions,
-    rules: Rules,
-    charges: Record,
-    lots: Record,
-    books: Record,
-    trips: Record,
-    equity: Floats,
-) -> None:
-    last = len(market.time) - 1
-    step, exposed = 0, False
-    for i in range(last + 1):
-        symbol, close = market.symbol[i], market.close[i]
-        lot = lots[symbol]
-        if lot.phase != FLAT:
-            trip = trips[books.trips]
-            exposed |= _trade_bar(lot, books, trip, i, market, rules, charges[symbol])
-        if lot.phase == FLAT:
-            if decisions.entry[i]:
-                _decide(lot, books, i, market, decisions.atr[i], rules)
-        else:
-            value = _micros(close * lot.quantity)
-            books.value += value - lot.value
-            lot.value = value
-            if lot.phase == HELD and (market.leave[i] or decisions.exit[i]):
-                lot.phase = SELLING
-                lot.reason = FLATTEN if market.leave[i] else SIGNAL
-        if i == last or market.time[i + 1] != market.time[i]:
-            if len(equity):
-                equity[step] = (books.cash + books.value) / 1e6
-            books.exposed += exposed
-            step, exposed = step + 1, False
+Record = Any  # numba sees a record of a dtype
+STRETCH = 1 << 14  # bars that every run walks before the next stretch: they stay in the cache
 
 
 def _fingerprint() -> int:
-    """Tell one version of the execution rules from another."""
-    codes = [
-        getattr(execution, name).__code__
-        for name in sorted(vars(execution))
-        if hasattr(getattr(execution, name), "__code__")
+    """Tell one version of the rules from another."""
+    functions = [
+        getattr(value, "py_func", value)
+        for module in (execution, lots, tally, visits)
+        for _, value in sorted(vars(module).items())
     ]
+    codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
     return zlib.crc32(repr([(c.co_name, c.co_code, c.co_consts) for c in codes]).encode())
 
 
 def _compile(rules_version: int) -> Callable[..., None]:
     # numba's cache sees no change in another file, but it does see the value of a closure.
-    @compiled
+    @without_counts
     def run(
         market: Market,
-        decisions: Decisions,
-        rules: Rules,
+        plan: Plan,
+        rules: Record,
         charges: Record,
-        lots: Record,
+        course: Course,
+        capital: int,
+        records: Record,
         books: Record,
+        stats: Record,
+        sums: Floats,
         trips: Record,
         equity: Floats,
+        active: Ints,
     ) -> None:
-        if rules_version >= 0:
-            _run(market, decisions, rules, charges, lots, books[0], trips, equity)
+        end = len(market.time)
+        for n in range(len(rules) if rules_version >= 0 else 0):
+            visits.begin(books[n], stats[n], records[n], capital)
+        for until in range(min(STRETCH, end), end + STRETCH, STRETCH):
+            for n in range(len(rules)):
+                visits.run(
+                    min(until, end),
+                    market,
+                    plan,
+                    rules[n],
+                    charges,
+                    course,
+                    records[n],
+                    books[n],
+                    stats[n],
+                    sums[n],
+                    trips,
+                    equity,
+                    active[n],
+                )
 
     return run
 
@@ -252,41 +95,130 @@ def _compile(rules_version: int) -> Callable[..., None]:
 _compiled_run = _compile(_fingerprint())
 
 
-class Outcome(NamedTuple):
-    """The end of a run: closed trips in order, lots by symbol code (see LOT), books (see BOOKS).
+class Measures(NamedTuple):
+    """The ends of several runs, one row each: lots by symbol code (LOT), books (BOOKS), statistics.
 
-    `equity` in dollars per distinct timestamp, empty unless asked for.
+    `stats` are records of TALLY; `sums` those of the first four powers of the returns in each
+    block of time, shape (runs, blocks, 4).
+    """
+
+    lots: NDArray[np.void]
+    books: NDArray[np.void]
+    stats: NDArray[np.void]
+    sums: Floats
+
+
+class Outcome(NamedTuple):
+    """The end of one run: closed trips in order, lots by symbol code (see LOT), books (see BOOKS).
+
+    `equity` in dollars per distinct timestamp; `measures` has one row.
     """
 
     trips: NDArray[np.void]
     lots: NDArray[np.void]
     books: np.void
     equity: Floats
+    measures: Measures
 
 
 class Kernel:
-    """Runs one market again and again under different decisions and rules.
+    """Runs one market again and again under different decisions and rules, in any thread.
 
-    Its buffers are used again: an Outcome is valid until the next `run`. One per thread.
+    `edges` are the timestamps, by number, at which blocks of time begin, and how many there are;
+    by default all are one block.
     """
 
     def __init__(
-        self, market: Market, *, charges: NDArray[np.void], with_equity: bool = True
+        self, market: Market, *, charges: NDArray[np.void], edges: Ints | None = None
     ) -> None:
-        self._market = market
+        self._market = Market._make(_sealed(column) for column in market)
         self._charges = charges
-        self._trips = np.empty(len(market.time) + 1, TRIP)
-        steps = 1 + int(np.count_nonzero(np.diff(market.time))) if len(market.time) else 0
-        self._equity = np.empty(steps if with_equity else 0)
+        self._course = _course(self._market, edges)
+
+    def plan(self, decisions: Decisions) -> Plan:
+        """List the events at which something may be decided."""
+        exits = _places(decisions.exit | self._market.leave)
+        return Plan(_places(decisions.entry), exits, _sealed(decisions.atr))
 
     def run(self, decisions: Decisions, rules: Rules, *, capital: float) -> Outcome:
         """Trade the market once with `capital` dollars."""
-        lots = np.zeros(len(self._charges), LOT)
-        lots["last_exit"] = NEVER
-        books = np.zeros(1, BOOKS)
-        books["start"] = books["cash"] = int(execution.micros(capital))
-        books["day"] = -1
+        trips = np.empty(len(self._market.time) + 1, TRIP)
+        equity = np.empty(int(self._course.step[-1]) + 1 if len(self._course.step) else 0)
+        done = self._trade(self.plan(decisions), [rules], capital, trips, equity)
+        closed = trips[: done.books["trips"][0]].copy()
+        return Outcome(closed, done.lots[0], done.books[0], equity, done)
+
+    def measure(self, plan: Plan, rules: Sequence[Rules], *, capital: float) -> Measures:
+        """Trade the market with `capital` dollars under each of some rules."""
+        return self._trade(plan, rules, capital, np.empty(1, TRIP), np.empty(0))
+
+    def _trade(
+        self,
+        plan: Plan,
+        rules: Sequence[Rules],
+        capital: float,
+        trips: NDArray[np.void],
+        equity: Floats,
+    ) -> Measures:
+        several = np.array([tuple(each) for each in rules], RULES)
+        lots = np.zeros((len(rules), len(self._charges)), LOT)
+        books, stats = np.zeros(len(rules), BOOKS), np.zeros(len(rules), TALLY)
+        sums = np.zeros((len(rules), len(self._course.edges) - 1, POWERS))
         _compiled_run(
-            self._market, decisions, rules, self._charges, lots, books, self._trips, self._equity
+            self._market,
+            plan,
+            several,
+            self._charges,
+            self._course,
+            int(execution.micros(capital)),
+            lots,
+            books,
+            stats,
+            sums,
+            trips,
+            equity,
+            np.zeros(lots.shape, np.int64),
         )
-        return Outcome(self._trips[: books["trips"][0]], lots, books[0], self._equity)
+        return Measures(lots, books, stats, sums)
+
+
+def _places(where: Bools) -> Places:
+    return np.flatnonzero(where).astype(np.uint32)
+
+
+def _sealed(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written to: to numba that is one type, whatever it was."""
+    view = np.ascontiguousarray(column).view()
+    view.setflags(write=False)
+    return view
+
+
+def _course(market: Market, edges: Ints | None) -> Course:
+    size = len(market.time)
+    step = np.zeros(size, np.int64)
+    np.cumsum(np.diff(market.time) != 0, out=step[1:])
+    last = int(step[-1]) + 1 if size else 0
+    low, high, closed = market.low, market.high, market.session == CLOSED
+    if closed.any():
+        low, high = np.where(closed, np.inf, low), np.where(closed, -np.inf, high)
+    bars = np.empty(size, BAR)
+    for name in BAR.names or ():
+        bars[name] = getattr(market, name)
+    return Course(
+        bars=bars,
+        following=_following(market.symbol),
+        step=step.astype(np.uint32),
+        edges=np.searchsorted(step, np.array([0, last]) if edges is None else edges),
+        low=_sealed(low),
+        high=_sealed(high),
+        single=bool((market.symbol == market.symbol[:1]).all()),
+    )
+
+
+def _following(symbol: Ints) -> Places:
+    """Return for each event the next one of its symbol, the number of events for none."""
+    following = np.full(len(symbol), len(symbol), np.uint32)
+    order = np.argsort(symbol, kind="stable")
+    same = symbol[order[:-1]] == symbol[order[1:]]
+    following[order[:-1][same]] = order[1:][same]
+    return following

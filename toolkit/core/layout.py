@@ -17,6 +17,7 @@ from toolkit.core.parameters import Risk
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Places = NDArray[np.uint32]  # events by their number
 
 FLAT, BUYING, HELD, SELLING = 0, 1, 2, 3
 SIGNAL, FLATTEN = 4, 5  # exit reasons beside those of `core.execution`
@@ -53,6 +54,8 @@ LOT = np.dtype(
         ("value", np.int64),  # at the last close, 0 while flat
         ("last_exit", np.int64),  # time, NEVER before the first
         ("reason", np.int64),  # of the exit that is pending
+        ("next", np.int64),  # event of the symbol's next bar
+        ("session", np.int64),  # in which a pending entry may fill
     ]
 )
 BOOKS = np.dtype(
@@ -102,6 +105,43 @@ class Market(NamedTuple):
     leave: Bools
 
 
+BAR = np.dtype(
+    [
+        ("time", np.int64),
+        ("open", np.float64),
+        ("symbol", np.int32),
+        ("day", np.int32),
+        ("session", np.int32),
+        ("next_session", np.int32),
+    ]
+)
+
+
+class Course(NamedTuple):
+    """How to get about in a market: of each event its symbol's next one and its timestamp's number.
+
+    `edges` are the events at which blocks of time begin, and the number of events at the end.
+    `low` and `high` are those at which exits are looked for: infinite where none can fill.
+    `bars` (see BAR) is what a trade looks at, side by side for the sake of the processor's cache.
+    """
+
+    bars: NDArray[np.void]
+    following: Places
+    step: Places
+    edges: Ints
+    low: Floats
+    high: Floats
+    single: bool
+
+
+class Plan(NamedTuple):
+    """Decisions as the kernel reads them: events with an entry and with an exit condition."""
+
+    entries: Places
+    exits: Places
+    atr: Floats
+
+
 class Decisions(NamedTuple):
     """What the strategy says at each event: conditions and the ATR (NaN while undefined)."""
 
@@ -129,6 +169,10 @@ class Rules(NamedTuple):
     def of(cls, risk: Risk) -> Rules:
         """Take the values of a Risk."""
         return cls(**{name: getattr(risk, name) for name in cls._fields})
+
+
+_KINDS = {bool: np.bool_, int: np.int64, float: np.float64}
+RULES = np.dtype([(name, _KINDS[kind]) for name, kind in get_type_hints(Rules).items()], align=True)
 
 
 def charges_of(costs: Costs, symbols: Sequence[str]) -> NDArray[np.void]:

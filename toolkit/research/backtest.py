@@ -24,7 +24,7 @@ from toolkit.core.types import Reason, RoundTrip, exact
 from toolkit.market.hours import Sessions
 from toolkit.research import anatomy
 from toolkit.research.plotting import Plotter, draw
-from toolkit.research.scoring import Score, score
+from toolkit.research.scoring import BLOCKS, Score, block_edges, score
 from toolkit.research.signals import Signals
 from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.warmup import warm_up_bars
@@ -74,7 +74,8 @@ def run_of(
 ) -> BacktestRun:
     """Trade a tape by the strategy's decisions, or by `signals` given instead of them."""
     decisions = Signals(tape).decisions(parameters) if signals is None else signals
-    kernel = Kernel(tape.market, charges=tape.charges(costs))
+    edges = block_edges(len(tape.steps()), BLOCKS)
+    kernel = Kernel(tape.market, charges=tape.charges(costs), edges=edges)
     rules = Rules.of(parameters.risk)
     outcome = kernel.run(decisions, rules, capital=capital)
     measured = score(outcome, capital=capital, periods_per_year=tape.periods_per_year)

@@ -1,19 +1,25 @@
 """What a run is worth: its metrics, and the moments and block sums of its returns.
 
-A return is the change of equity from one timestamp to the next, as a fraction; the first is the
-change from the start capital. Sharpe ratios take a riskless rate of 0.
+A return is the change of equity from one timestamp to the next, as a fraction of the equity
+before; the first is the change from the start capital. Amounts are whole micro-dollars. Sharpe
+ratios take a riskless rate of 0.
+
+The kernel sums up the first four powers of the returns in the order of time within each block of
+time; here the blocks are added up in their order. Central moments come from these sums, which is
+as exact as a second pass over the returns while their mean is not much larger than their
+deviation (docs/research/engine.md).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from toolkit.core.compiled import compiled
-from toolkit.core.kernel import Outcome
+from toolkit.core.kernel import Measures, Outcome
 from toolkit.core.layout import Floats, Ints
 
 METRICS = (
@@ -28,6 +34,10 @@ METRICS = (
     "fees",
 )
 """Exposure is the share of timestamps with a holding; an exit's bar and open positions count."""
+
+
+BLOCKS = 48  # of time, in which a run's returns are summed up unless other blocks are asked for
+STILL = 1e-10  # a variance below this share of the mean square is rounding
 
 
 class Moments(NamedTuple):
@@ -59,83 +69,81 @@ def block_edges(steps: int, blocks: int) -> Ints:
     return np.linspace(0, steps, blocks + 1).astype(np.int64)
 
 
-def score(
-    outcome: Outcome, *, capital: float, periods_per_year: float, edges: Ints | None = None
-) -> Score:
+class Scores(NamedTuple):
+    """The figures of several runs, one row each: metrics, moments, and sums of each block.
+
+    Their columns are METRICS, the fields of Moments, and (block, sum and sum of squares).
+    """
+
+    metrics: Floats
+    moments: Floats
+    blocks: Floats
+
+
+def score(outcome: Outcome, *, capital: float, periods_per_year: float) -> Score:
     """Measure one run. Money in dollars after fees; open positions count at their last close."""
-    equity = outcome.equity
-    if edges is None:
-        edges = block_edges(len(equity), 1)
-    moments = Moments(*_moments(equity, capital))
-    profits = outcome.trips["profit"]
-    won, lost = profits[profits > 0].sum(), -profits[profits < 0].sum()
-    trades = len(profits)
-    values = (
-        trades,
-        100.0 * np.count_nonzero(profits > 0) / trades if trades else math.nan,
-        100.0 * (equity[-1] / capital - 1.0),
-        _ratio(float(won), float(lost)),
-        100.0 * _max_drawdown(equity, capital),
-        moments.sharpe * math.sqrt(periods_per_year),
-        100.0 * outcome.books["exposed"] / len(equity),
-        profits.sum() / 1e6,
-        _fees(outcome) / 1e6,
+    scored = scores(
+        outcome.measures,
+        steps=len(outcome.equity),
+        capital=capital,
+        periods_per_year=periods_per_year,
     )
-    metrics = {name: float(value) for name, value in zip(METRICS, values, strict=True)}
-    metrics["trades"] = trades
-    return Score(metrics=metrics, moments=moments, blocks=_blocks(equity, capital, edges))
+    metrics = dict(zip(METRICS, scored.metrics[0].tolist(), strict=True))
+    metrics["trades"] = len(outcome.trips)
+    periods, *others = scored.moments[0].tolist()
+    return Score(metrics=metrics, moments=Moments(int(periods), *others), blocks=scored.blocks[0])
 
 
-def _fees(outcome: Outcome) -> int:
-    closed = outcome.trips["entry_fee"].sum() + outcome.trips["exit_fee"].sum()
-    held = outcome.lots["value"] > 0
-    return int(closed + outcome.lots["entry_fee"][held].sum())
+def scores(measures: Measures, *, steps: int, capital: float, periods_per_year: float) -> Scores:
+    """Measure runs of `steps` timestamps, each as `score` does."""
+    books, stats = measures.books, measures.stats
+    moments = moments_of(measures.sums, steps)
+    trades, wins = books["trips"], stats["wins"]
+    won, lost = stats["won"].astype(np.float64), stats["lost"].astype(np.float64)
+    mean, deviation = moments[:, 1], moments[:, 2]
+    columns = (
+        trades,
+        100.0 * _ratio(wins, trades),
+        100.0 * (stats["equity"] / 1e6 / capital - 1.0),
+        np.where((won > 0.0) & (lost == 0.0), np.inf, _ratio(won, lost)),
+        100.0 * stats["drawdown"],
+        _ratio(mean, deviation) * math.sqrt(periods_per_year),
+        100.0 * books["exposed"] / steps,
+        books["realised"] / 1e6,
+        stats["fees"] / 1e6,
+    )
+    metrics = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+    return Scores(metrics, moments, measures.sums[:, :, :2])
 
 
-def _ratio(won: float, lost: float) -> float:
-    if lost == 0.0:
-        return math.inf if won > 0.0 else math.nan
-    return won / lost
+def moments_of(sums: Floats, periods: int) -> Floats:
+    """Return the fields of Moments, one row per run, of sums of the first four powers.
+
+    `sums` has the shape (runs, blocks, 4).
+    """
+    total = np.zeros((len(sums), sums.shape[2]))
+    for block in range(sums.shape[1]):
+        total += sums[:, block]
+    mean, second, third, fourth = (total / periods).T
+    square = mean * mean
+    spread = second - square
+    moved = (spread > STILL * second) & (periods > 1)
+    spread = np.where(moved, spread, 1.0)
+    skew = third - 3.0 * mean * second + 2.0 * mean * square
+    tail = fourth - 4.0 * mean * third + 6.0 * square * second - 3.0 * square * square
+    deviation = np.sqrt(spread * periods / max(periods - 1, 1))
+    columns = (
+        np.full(len(sums), float(periods)),
+        mean,
+        np.where(moved, deviation, 0.0),
+        np.where(moved, skew / (spread * np.sqrt(spread)), 0.0),
+        np.where(moved, tail / (spread * spread), 3.0),
+    )
+    return np.stack(columns, axis=1)
 
 
-@compiled
-def _moments(equity: Floats, capital: float) -> tuple[int, float, float, float, float]:
-    count, total, before = len(equity), 0.0, capital
-    for value in equity:
-        total += value / before - 1.0
-        before = value
-    mean = total / count
-    second, third, fourth, before = 0.0, 0.0, 0.0, capital
-    for value in equity:
-        off = value / before - 1.0 - mean
-        second += off * off
-        third += off * off * off
-        fourth += off * off * off * off
-        before = value
-    if second <= 0.0 or count < 2:
-        return count, mean, 0.0, 0.0, 3.0
-    spread = second / count
-    deviation = np.sqrt(second / (count - 1))
-    return count, mean, deviation, third / count / spread**1.5, fourth / count / spread**2
-
-
-@compiled
-def _max_drawdown(equity: Floats, capital: float) -> float:
-    peak, worst = capital, 0.0
-    for value in equity:
-        peak = max(peak, value)
-        worst = max(worst, 1.0 - value / peak)
-    return worst
-
-
-@compiled
-def _blocks(equity: Floats, capital: float, edges: Ints) -> Floats:
-    sums = np.zeros((len(edges) - 1, 2))
-    before = capital
-    for block in range(len(edges) - 1):
-        for i in range(edges[block], edges[block + 1]):
-            change = equity[i] / before - 1.0
-            sums[block, 0] += change
-            sums[block, 1] += change * change
-            before = equity[i]
-    return sums
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Floats:
+    """Divide; NaN where `below` is 0."""
+    result = np.full(len(above), np.nan)
+    np.divide(above, below, out=result, where=below != 0)
+    return result

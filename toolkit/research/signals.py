@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.core import batch
 from toolkit.core.layout import Bools, Decisions, Floats
 from toolkit.core.parameters import Parameters, Stochastic, StochRsi
+from toolkit.research.kept import Kept
 from toolkit.research.tape import Tape
 
-Prices = tuple[Floats, Floats, Floats]  # high, low, close of one symbol
-Group = tuple[Bools, Bools]  # entry and exit condition at every event
-KEPT = 64
+Bits = NDArray[np.uint8]  # eight events in each
+GROUPS, ARRAYS = 64, 4  # kept of each kind: settings of a group, arrays of numbers
+
+
+class _Group(NamedTuple):
+    """Where the entry and the exit condition of one group hold."""
+
+    entry: Bits
+    exit: Bits
 
 
 class Signals:
-    """Decisions of one tape; remembers the last 64 settings of each group."""
+    """Decisions of one tape, in any thread; remembers the last settings of each group."""
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
+        self._size = len(tape.market.time)
         self._prices = {symbol: tape.prices(symbol) for symbol in tape.symbols}
-        self._atr = lru_cache(KEPT)(self._compute_atr)
-        self._stoch_rsi = lru_cache(KEPT)(self._compute_stoch_rsi)
-        self._ema = lru_cache(KEPT)(self._compute_ema)
-        self._stochastic = lru_cache(KEPT)(self._compute_stochastic)
+        self._rsi = Kept(self._compute_rsi, most=ARRAYS)
+        self._raw = Kept(self._compute_raw, most=ARRAYS)
+        self._atr = Kept(self._compute_atr, most=ARRAYS)
+        self._stoch_rsi = Kept(self._compute_stoch_rsi, most=GROUPS)
+        self._ema = Kept(self._compute_ema, most=GROUPS)
+        self._stochastic = Kept(self._compute_stochastic, most=GROUPS)
 
     def decisions(self, parameters: Parameters) -> Decisions:
         """Return conditions and ATR at every event; do not change the arrays."""
@@ -39,48 +50,63 @@ class Signals:
             groups.append(self._ema(p.ema.ema_period, p.ema.smoothing, p.rules.lookback))
         if p.stochastic.enabled:
             groups.append(self._stochastic(p.stochastic, p.rules.lookback))
-        entry, exit_ = batch.combine(groups, exit_on_signal=p.rules.exit_on_signal)
+        entry = self._everywhere_true([group.entry for group in groups])
+        if p.rules.exit_on_signal:
+            exit_ = self._everywhere_true([group.exit for group in groups])
+        else:
+            exit_ = np.zeros(self._size, np.bool_)
         return Decisions(entry, exit_, self._atr(p.rules.atr_period))
 
+    def _everywhere_true(self, conditions: list[Bits]) -> Bools:
+        both = np.bitwise_and.reduce(conditions)
+        return np.unpackbits(both, count=self._size).view(np.bool_)
+
+    def _compute_rsi(self, length: int) -> dict[str, Floats]:
+        return {symbol: batch.rsi(close, length) for symbol, (_, _, close) in self._prices.items()}
+
+    def _compute_raw(self, rsi_length: int, stoch_length: int) -> dict[str, Floats]:
+        strength = self._rsi(rsi_length)
+        return {s: batch.stoch_rsi_raw(values, stoch_length) for s, values in strength.items()}
+
     def _compute_atr(self, period: int) -> Floats:
-        values = np.empty(len(self._tape.market.time))
+        values = np.empty(self._size)
         for symbol, at in self._tape.events.items():
             values[at] = batch.atr(*self._prices[symbol], period)
         return values
 
     def _compute_stoch_rsi(
         self, group: StochRsi, adaptive_length: int | None, atr_period: int | None, lookback: int
-    ) -> Group:
-        def conditions(high: Floats, low: Floats, close: Floats) -> Group:
-            strength = batch.rsi(close, group.rsi_length)
-            _, k, d = batch.stoch_rsi(strength, group.stoch_length, group.k, group.d)
-            lower, upper = group.lower_band, group.upper_band
-            if adaptive_length is None or atr_period is None:
-                bands = np.full(len(close), lower), np.full(len(close), upper)
-            else:
+    ) -> _Group:
+        raw = self._raw(group.rsi_length, group.stoch_length)
+
+        def conditions(symbol: str) -> tuple[Bools, Bools]:
+            high, low, close = self._prices[symbol]
+            k, d = batch.smoothed(raw[symbol], group.k, group.d)
+            bands: tuple[Any, Any] = group.lower_band, group.upper_band
+            if adaptive_length is not None and atr_period is not None:
                 ranges = batch.atr(high, low, close, atr_period)
-                bands = batch.adaptive_bands(ranges, close, lower, upper, adaptive_length)
+                bands = batch.adaptive_bands(ranges, close, *bands, adaptive_length)
             return batch.stoch_rsi_signals(k, d, *bands, lookback)
 
         return self._everywhere(conditions)
 
-    def _compute_ema(self, period: int, smoothing: float, lookback: int) -> Group:
-        def conditions(_high: Floats, _low: Floats, close: Floats) -> Group:
+    def _compute_ema(self, period: int, smoothing: float, lookback: int) -> _Group:
+        def conditions(symbol: str) -> tuple[Bools, Bools]:
+            close = self._prices[symbol][2]
             return batch.ema_signals(close, batch.ema(close, period, smoothing), lookback)
 
         return self._everywhere(conditions)
 
-    def _compute_stochastic(self, group: Stochastic, lookback: int) -> Group:
-        def conditions(high: Floats, low: Floats, close: Floats) -> Group:
+    def _compute_stochastic(self, group: Stochastic, lookback: int) -> _Group:
+        def conditions(symbol: str) -> tuple[Bools, Bools]:
             g = group
-            _, k, _ = batch.stochastic(high, low, close, g.k_length, g.smooth_k, g.smooth_d)
+            _, k, _ = batch.stochastic(*self._prices[symbol], g.k_length, g.smooth_k, g.smooth_d)
             return batch.stochastic_signals(k, g.lower_band, g.upper_band, lookback)
 
         return self._everywhere(conditions)
 
-    def _everywhere(self, conditions: Callable[[Floats, Floats, Floats], Group]) -> Group:
-        size = len(self._tape.market.time)
-        entry, exit_ = np.empty(size, np.bool_), np.empty(size, np.bool_)
+    def _everywhere(self, conditions: Callable[[str], tuple[Bools, Bools]]) -> _Group:
+        entry, exit_ = np.empty(self._size, np.bool_), np.empty(self._size, np.bool_)
         for symbol, at in self._tape.events.items():
-            entry[at], exit_[at] = conditions(*self._prices[symbol])
-        return entry, exit_
+            entry[at], exit_[at] = conditions(symbol)
+        return _Group(np.packbits(entry), np.packbits(exit_))

@@ -14,13 +14,12 @@ from toolkit.core.layout import Floats
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
-from toolkit.research.scoring import METRICS, Moments, block_edges
+from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges
 from toolkit.research.store.data import Data, hours_dict
 from toolkit.research.sweeps.cluster import WorkersLost
 from toolkit.research.sweeps.search import Method, Search, search_of
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.sweeps.table import (
-    BLOCKS,
     LOWER_IS_BETTER,
     Results,
     SweepTable,

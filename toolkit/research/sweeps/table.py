@@ -25,7 +25,6 @@ from toolkit.research.validation.verdict import Chosen, Overfitting, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCKS = 48
 LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 

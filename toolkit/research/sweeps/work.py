@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -11,15 +10,16 @@ import numpy as np
 
 from toolkit.core.costs import Costs
 from toolkit.core.kernel import Kernel
-from toolkit.core.layout import Floats, Ints, Rules
+from toolkit.core.layout import Floats, Ints, Plan, Rules
 from toolkit.core.parameters import Parameters
-from toolkit.research.scoring import score
+from toolkit.research.scoring import Scores, scores
 from toolkit.research.signals import Signals
 from toolkit.research.sweeps.sets import Group
 from toolkit.research.tape import Tape
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+BARS_AT_ONCE = 50_000_000  # of all sets in one call: a quarter of a second without a look at Ctrl-C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,34 +42,35 @@ class Rows(NamedTuple):
 
 
 class Sweeper:
-    """Runs sets of a study; one per thread."""
+    """Runs sets of a study, in any thread; what two settings share is computed once."""
 
     def __init__(self, study: Study) -> None:
         tape = study.tape
         self._study = study
+        self._steps = len(tape.steps())
         self._signals = Signals(tape)
-        self._kernel = Kernel(tape.market, charges=tape.charges(study.costs))
+        self._kernel = Kernel(tape.market, charges=tape.charges(study.costs), edges=study.edges)
+        self._most = max(1, BARS_AT_ONCE // max(1, len(tape.market.time)))
 
     def run(self, parameters: Parameters, sets: Sequence[tuple[int, dict[str, Any]]]) -> Rows:
         """Run the sets of one decision setting: each a number and its values of the risk group."""
-        study, decisions = self._study, self._signals.decisions(parameters)
-        scores = []
-        for _, changes in sets:
-            rules = Rules.of(replace(parameters.risk, **changes))
-            outcome = self._kernel.run(decisions, rules, capital=study.capital)
-            scores.append(
-                score(
-                    outcome,
-                    capital=study.capital,
-                    periods_per_year=study.tape.periods_per_year,
-                    edges=study.edges,
-                )
-            )
-        return Rows(
-            number=np.array([number for number, _ in sets]),
-            metrics=np.array([list(s.metrics.values()) for s in scores]),
-            moments=np.array([s.moments for s in scores]),
-            blocks=np.array([s.blocks for s in scores]),
+        plan = self._kernel.plan(self._signals.decisions(parameters))
+        parts = [
+            self._scores(plan, parameters, sets[first : first + self._most])
+            for first in range(0, len(sets), self._most)
+        ]
+        numbers = np.array([number for number, _ in sets])
+        return Rows(numbers, *(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _scores(
+        self, plan: Plan, parameters: Parameters, sets: Sequence[tuple[int, dict[str, Any]]]
+    ) -> Scores:
+        rules = [Rules.of(replace(parameters.risk, **changes)) for _, changes in sets]
+        return scores(
+            self._kernel.measure(plan, rules, capital=self._study.capital),
+            steps=self._steps,
+            capital=self._study.capital,
+            periods_per_year=self._study.tape.periods_per_year,
         )
 
 
@@ -90,18 +91,15 @@ class Alone:
 
 
 class Hand:
-    """Runs groups of sets, with a Sweeper in each thread; what is pickled is the study alone."""
+    """Runs groups of sets in any thread; what is pickled is the study alone."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._mine = threading.local()
+        self._sweeper = Sweeper(study)
 
     def __call__(self, group: Group) -> Rows:
         """Run one group of `Sets.groups()`."""
-        sweeper: Sweeper | None = getattr(self._mine, "sweeper", None)
-        if sweeper is None:
-            sweeper = self._mine.sweeper = Sweeper(self._study)
-        return sweeper.run(*group)
+        return self._sweeper.run(*group)
 
     def __reduce__(self) -> tuple[type[Hand], tuple[Study]]:
         return Hand, (self._study,)

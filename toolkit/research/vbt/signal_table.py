@@ -18,7 +18,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.research.backtest import BacktestRun, run_of
 from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
-from toolkit.research.scoring import METRICS, Moments, block_edges, score
+from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges, score
 from toolkit.research.tape import Tape
 from toolkit.research.validation.overfitting import (
     cross_validate,
@@ -30,7 +30,6 @@ from toolkit.research.vbt.given import Label, Packed, unpacked
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCKS = 12
 LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 
@@ -184,7 +183,6 @@ def run_all(work: SignalWork, *, levels: tuple[str, ...], progress: bool | Repor
                     work.run(label).outcome,
                     capital=work.capital,
                     periods_per_year=work.tape.periods_per_year,
-                    edges=edges,
                 )
                 metrics.append(list(scored.metrics.values()))
                 moments.append(scored.moments)
