@@ -13,7 +13,11 @@ ThemeName = Literal["auto", "light", "dark"]
 _BASE = """
 *, *::before, *::after { box-sizing: border-box; }
 body { margin: 0; background: var(--tk-surface); color: var(--tk-text); font: 15px/1.5 FONT; }
-""".replace("FONT", FONT)
+@media print { [data-tk-painted="dark"] [data-root-id] > * {
+  color: INK; filter: invert(1) hue-rotate(180deg) brightness(1.1); print-color-adjust: exact; } }
+""".replace("FONT", FONT).replace(
+    "INK", DARK.text
+)  # canvases cannot be repainted for paper in time
 
 
 def page_html(

@@ -21,7 +21,7 @@ DECIMALS = {"pnl": 2, "fees": 2, "cost": 2, "_percent": 3, "price": 4, "sharpe":
 _STYLE = """
 :root { background: var(--tk-page); }
 body { background: var(--tk-page); }
-main { margin: 0 auto; max-width: 1180px; padding: 28px 20px 48px; }
+main { margin: 0 auto; max-width: 1040px; padding: 28px 20px 48px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 15px; margin: 0 0 8px; }
 p { margin: 6px 0 0; }
@@ -58,10 +58,12 @@ td { overflow-wrap: anywhere; }
 footer { margin: 18px 0 0; }
 @media (max-width: 600px) { main { padding: 16px 10px 32px; } section { padding: 12px 8px; }
   .figures { grid-template-columns: repeat(2, 1fr); gap: 8px; } }
-@media print { :root, body { background: none; } main { max-width: none; padding: 0; }
+@media print { :root, body { background: none; }
+  /* As wide as on the screen, for no canvas is painted anew for paper. */
+  main { zoom: 0.7; width: 1000px; max-width: none; padding: 0; }
   section, .figure, .verdict { break-inside: avoid; }
   section.long { break-inside: auto; } .wide { max-height: none; overflow: visible; }
-  thead { display: table-header-group; } tr { break-inside: avoid; }
+  h2 { break-after: avoid; } thead { display: table-header-group; } tr { break-inside: avoid; }
   @page { margin: 12mm; } }
 """
 

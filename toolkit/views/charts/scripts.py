@@ -114,6 +114,7 @@ const page = () => {
 root._paint = (name) => {
   if (name == root._painted) return
   root._painted = name
+  document.documentElement.dataset.tkPainted = name
   const colour = (role) => themes[name][role]
   for (const [model, attribute, role, spec] of paints) {
     const value = Array.isArray(role) ? role.map(colour) : colour(role)
@@ -130,7 +131,6 @@ const tell = (name) => {
   else leave()
 }
 const look = () => tell(page())
-const on_paper = () => tell("light")
 const observer = new MutationObserver(look)
 for (const element of [document.body, document.documentElement])
   observer.observe(element, {attributes: true})
@@ -138,12 +138,8 @@ const system = matchMedia("(prefers-color-scheme: dark)")
 const leave = () => {
   observer.disconnect()
   system.removeEventListener("change", look)
-  removeEventListener("beforeprint", on_paper)
-  removeEventListener("afterprint", look)
 }
 system.addEventListener("change", look)
-addEventListener("beforeprint", on_paper)
-addEventListener("afterprint", look)
 """
 
 # Ticks at round times over bar numbers; `clock` has the time of every `step`-th bar.

@@ -160,7 +160,7 @@ def apply_theme(root: Any, theme: Theme) -> None:
 def follow_theme(root: Any) -> None:
     """Paint a figure or layout light, and let it follow the page that it is shown on.
 
-    The page's theme is JupyterLab's, VS Code's, or what its background says; on paper it is light.
+    The page's theme is JupyterLab's, VS Code's, or what its background says.
     """
     from bokeh.models import CustomJS, Plot
 
