@@ -16,7 +16,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.engine import Engine
 from toolkit.core.matching import MatchingBook
 from toolkit.core.parameters import Parameters
-from toolkit.core.types import Fill, Reason, SignalKind
+from toolkit.core.types import Fill, Reason, Side, SignalKind
 from toolkit.errors import ConfigError, DataError
 
 SYMBOLS = ("AAPL", "BTC/USD")
@@ -98,6 +98,19 @@ def test_flatten_sells_what_is_held_at_the_next_open():
     trips = [engine.on_update(u) for u in book.on_bar(bar(9, 101, 101, 101, 101))]
     (trip,) = [t for t in trips if t]
     assert (trip.exit_reason, trip.exit_price) == (Reason.FLATTEN, 101)
+
+
+def test_a_position_that_must_leave_is_sold_whatever_the_strategy_says():
+    engine, book = held_engine()
+    (last,) = rising(1, start=4)
+    decision = engine.on_bar(last, leave=True)
+    assert (decision.request.side, decision.request.reason) == (Side.SELL, Reason.FLATTEN)
+    assert (decision.signal.kind, decision.signal.reason) == (SignalKind.FLAT, "the session ends")
+    engine.on_update(book.submit(decision.request))
+    trips = [engine.on_update(u) for u in book.on_bar(bar(9, 101, 101, 101, 101))]
+    assert [t.exit_reason for t in trips if t] == [Reason.FLATTEN]
+    (fresh,) = rising(1, start=10)
+    assert engine.on_bar(fresh, leave=True, refusal="closed").request is None
 
 
 def held_engine():

@@ -136,6 +136,13 @@ def test_an_entry_expires_where_its_session_is_over_before_the_next_bar():
     assert book.open_orders() == []
 
 
+def test_an_entry_by_hand_while_the_market_is_closed_expires():
+    book = MatchingBook(cash=1e4, costs=Costs(), hours=hours())
+    book.submit(replace(request(), timestamp=evening(1).timestamp))
+    (order,) = book.on_bar(evening(2))
+    assert order.status is OrderStatus.EXPIRED
+
+
 def test_outside_its_session_nothing_fills_and_no_level_is_looked_at():
     book = MatchingBook(cash=1e4, costs=Costs(), hours=hours())
     plan = ExitPlan(stop_loss=1.0, trailing_stop=1.0, trailing_activation=0.0)

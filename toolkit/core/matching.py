@@ -136,7 +136,8 @@ class MatchingBook:
             return []
         del self._orders[order.id]
         if order.side is Side.BUY:
-            if session != self._hours.next_session(bar.symbol, order.submitted_at):
+            due = self._hours.next_session(bar.symbol, order.submitted_at)
+            if session == CLOSED or session != due:
                 return [_ended(order, OrderStatus.EXPIRED, bar, "its session is over")]
             return self._enter(order, plan, bar)
         if bar.symbol in self._lots:

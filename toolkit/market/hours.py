@@ -6,6 +6,7 @@ Docs: execution.md. `Hours` answers bar by bar, `hours_of` for whole arrays.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -103,33 +104,36 @@ def hours_of(hours: Hours, times: Ints, always: Bools) -> HourArrays:
     """
     import numpy as np
 
-    size = len(times)
-    day, none = np.zeros(size, np.int64), np.zeros(size, np.bool_)
-    stocks = ~always
-    if not stocks.any():
-        return HourArrays(day, day, day, none)
+    if always.all():
+        zeros = np.full(len(times), ALWAYS)
+        return HourArrays(zeros, zeros, zeros, np.zeros(len(times), np.bool_))
     dates = _dates(times)
     midnights = np.array([_micros(datetime.combine(d, time(), NEW_YORK)) for d in dates])
     numbers = np.array([number_of(d) for d in dates])
     day = numbers[np.searchsorted(midnights, times, side="right") - 1]
     if hours.sessions == "all" or hours.timeframe >= DAY:
-        zeros = np.zeros(size, np.int64)
-        return HourArrays(day, zeros, zeros, none)
-    found = [(d, s) for d in dates if (s := _session(d, hours.sessions))]
-    number = np.array([number_of(d) for d, _ in found], np.int64)
-    opens = np.array([_micros(s.open) for _, s in found], np.int64)
-    closes = np.array([_micros(s.close) for _, s in found], np.int64)
-
-    def at(moments: Ints, margin: float) -> Ints:
-        if not found:
-            return np.where(always, ALWAYS, CLOSED)
-        place = np.searchsorted(opens, moments, side="right") - 1
-        inside = (place >= 0) & (closes[place] - moments > margin * 1e6)
-        return np.where(always, ALWAYS, np.where(inside, number[place], CLOSED))
-
-    following = at(times + round(hours.timeframe * 1e6), hours.flat_before_close)
+        zeros = np.full(len(times), ALWAYS)
+        return HourArrays(day, zeros, zeros, np.zeros(len(times), np.bool_))
+    found = {d: s for d in dates if (s := _session(d, hours.sessions))}
+    ends = times + round(hours.timeframe * 1e6)
+    session = np.where(always, ALWAYS, _numbers(found, times, 0.0))
+    following = np.where(always, ALWAYS, _numbers(found, ends, hours.flat_before_close))
     leave = (following == CLOSED) & (hours.flat_before_close > 0.0)
-    return HourArrays(day, at(times, 0.0), following, leave)
+    return HourArrays(day, session, following, leave)
+
+
+def _numbers(sessions: Mapping[date, Session], moments: Ints, margin: float) -> Ints:
+    """Return the session of each moment, CLOSED for none and in the last `margin` seconds."""
+    import numpy as np
+
+    if not sessions:
+        return np.full(len(moments), CLOSED)
+    number = np.array([number_of(day) for day in sessions])
+    opens = np.array([_micros(session.open) for session in sessions.values()])
+    closes = np.array([_micros(session.close) for session in sessions.values()])
+    place = np.searchsorted(opens, moments, side="right") - 1
+    inside = (place >= 0) & (closes[place] - moments > margin * 1e6)
+    return np.where(inside, number[place], CLOSED)
 
 
 def checked_sessions(sessions: object) -> Sessions:
