@@ -12,6 +12,13 @@ from vectorbt.portfolio.enums import OrderSide, log_dt, order_dt
 from toolkit.core.kernel import Outcome
 from toolkit.core.layout import Floats, Ints
 from toolkit.research.tape import Tape, trading_year
+from toolkit.research.vbt.quick import (
+    QuickDrawdowns,
+    QuickEntryTrades,
+    QuickExitTrades,
+    QuickOrders,
+    QuickPositions,
+)
 
 
 class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
@@ -35,6 +42,26 @@ class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
     def get_returns_acc(self, *, year_freq: Any = None, **options: Any) -> Any:
         """Return the accessor of returns, with the trading year unless another is given."""
         return super().get_returns_acc(year_freq=year_freq or self._year, **options)
+
+    def get_orders(self, *args: Any, **options: Any) -> Any:
+        """Return vectorbt's orders, which are our fills."""
+        return QuickOrders(**super().get_orders(*args, **options).config)
+
+    def get_entry_trades(self, *args: Any, **options: Any) -> Any:
+        """Return vectorbt's trades by entry."""
+        return QuickEntryTrades(**super().get_entry_trades(*args, **options).config)
+
+    def get_exit_trades(self, *args: Any, **options: Any) -> Any:
+        """Return vectorbt's trades by exit."""
+        return QuickExitTrades(**super().get_exit_trades(*args, **options).config)
+
+    def get_positions(self, *args: Any, **options: Any) -> Any:
+        """Return vectorbt's positions."""
+        return QuickPositions(**super().get_positions(*args, **options).config)
+
+    def get_drawdowns(self, *args: Any, **options: Any) -> Any:
+        """Return vectorbt's drawdowns."""
+        return QuickDrawdowns(**super().get_drawdowns(*args, **options).config)
 
     def stats(self, *names: Any, **options: Any) -> Any:
         """Return vectorbt's statistics; a run without any order has no ratios, they are NaN."""
