@@ -10,7 +10,7 @@ from toolkit.core.gates import Gate
 from toolkit.research.parity.session import Cause
 
 AWAY = frozenset({Gate.FEED, Gate.BROKER, Gate.ORDERS})
-Span = tuple[datetime, datetime]
+Span = tuple[datetime, datetime, str]
 
 
 class GateLog:
@@ -18,7 +18,7 @@ class GateLog:
 
     def __init__(self) -> None:
         self._closed: dict[tuple[Gate, str | None], str] = {}
-        self._since: datetime | None = None
+        self._since: tuple[datetime, str] | None = None
         self._spans: list[Span] = []
 
     def take(self, data: Mapping[str, Any], *, at: datetime) -> None:
@@ -33,11 +33,12 @@ class GateLog:
             self._closed[key] = str(data.get("reason", ""))
         else:
             self._closed.pop(key, None)
-        away = any(gate in AWAY for gate, _ in self._closed)
+        away = [reason for (gate, _), reason in self._closed.items() if gate in AWAY]
         if away and self._since is None:
-            self._since = at
+            self._since = (at, away[0])
         elif not away and self._since is not None:
-            self._spans.append((self._since, at))
+            begin, why = self._since
+            self._spans.append((begin, at, why))
             self._since = None
 
     def reason(self, symbol: str) -> tuple[Cause | None, str]:
@@ -51,9 +52,9 @@ class GateLog:
 
     def outages(self, *, until: datetime) -> tuple[Span, ...]:
         """Return the spans of outages; one that lasts ends `until`."""
-        lasting = [(self._since, until)] if self._since is not None else []
+        lasting = [(self._since[0], until, self._since[1])] if self._since is not None else []
         return tuple(span for span in (*self._spans, *lasting) if span[0] <= span[1])
 
     def was_away(self, begin: datetime, end: datetime) -> bool:
         """Whether there was an outage between two times."""
-        return any(first <= end and last >= begin for first, last in self.outages(until=end))
+        return any(first <= end and last >= begin for first, last, _ in self.outages(until=end))

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from toolkit.broker.journal import iter_fills, iter_intents, iter_notes, iter_orders
 from toolkit.broker.records import Intent, Note, Role
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
-from toolkit.core.types import Bar, Fill, Order, Reason
+from toolkit.core.types import Bar, Fill, Order, Reason, Side
 from toolkit.errors import DataError
 from toolkit.market.hours import Hours
 from toolkit.research.parity.gates import GateLog
@@ -26,7 +27,7 @@ from toolkit.research.parity.orders import OrderFacts
 from toolkit.research.parity.session import Cause, Change, Execution, Lot, Seen, Session, Start
 from toolkit.research.parity.trades import Key
 
-AFTER_CLOSE = timedelta(seconds=0.5)  # by then a bar is decided on
+USUAL_DELAY = 0.5  # seconds from a bar's close to its decision, where none is known
 COMMANDED = timedelta(seconds=5)  # so soon after a command its orders are written down
 _SELLS = frozenset({"flatten", "halt"})
 
@@ -123,7 +124,8 @@ def session_of_journal(
         )
     begin = max(chosen[0].at, known[0].timestamp + step)
     end = chosen[-1].until
-    lived = [bar for bar in known if begin < bar.timestamp + step <= end + step]
+    warm = chosen[0].warm_up if begin == chosen[0].at else {}
+    lived = [bar for bar in known if _is_after(bar, begin - step, warm) and bar.timestamp <= end]
     if not lived:
         raise DataError("the bars hold none that the bot decided on", field="bars")
     return _Reading(path, chosen, known, lived, begin=begin).session(costs)
@@ -173,8 +175,16 @@ class _Reading:
         self._intents = {i.ticket.client_order_id: i for i in iter_intents(path)}
         self._fills, self._orders = list(iter_fills(path)), list(iter_orders(path))
         self._seen_values, self._late = self._corrections()
-        self._bars = list(self._as_seen(lived))
-        self._closes = [bar.timestamp + self._step for bar in self._bars]
+        bars = list(self._as_seen(lived))
+        self._refused = {
+            (str(n.data["symbol"]), _moment(n.data["bar"])): n for n in self._noted("refused")
+        }
+        moments = self._moments(bars)
+        ordered = sorted(
+            bars, key=lambda b: (moments[b.symbol, b.timestamp], b.timestamp, b.symbol)
+        )
+        self._bars = ordered
+        self._decided_at = [moments[b.symbol, b.timestamp] for b in ordered]
 
     def session(self, costs: Costs) -> Session:
         """Return what was read."""
@@ -214,8 +224,25 @@ class _Reading:
         )
 
     def _position(self, at: datetime) -> int:
-        """How many bars had closed at a time."""
-        return bisect_right(self._closes, at)
+        """How many bars had been decided on at a time."""
+        return bisect_right(self._decided_at, at)
+
+    def _moments(self, bars: Sequence[Bar]) -> dict[Key, datetime]:
+        """When each bar was decided on: as its intent or refusal says, else as is usual."""
+        known = {
+            (i.request.symbol, i.request.timestamp): i.made_at
+            for i in self._intents.values()
+            if i.request is not None and i.request.side is Side.BUY
+        }
+        known |= {key: note.at for key, note in self._refused.items()}
+        delays = [(at - key[1] - self._step).total_seconds() for key, at in known.items()]
+        seconds = median(delays) if delays else USUAL_DELAY
+        usual = min(max(timedelta(seconds=seconds), timedelta(0)), self._step / 2)
+        return {
+            key: known.get(key, b.timestamp + self._step + usual)
+            for b in bars
+            for key in [(b.symbol, b.timestamp)]
+        }
 
     def _corrections(self) -> tuple[dict[Key, Mapping[str, float]], set[Key]]:
         seen: dict[Key, Mapping[str, float]] = {}
@@ -243,32 +270,36 @@ class _Reading:
 
     def _decided(self, gates: GateLog) -> Iterable[Seen]:
         told = [n for n in self._notes if n.kind == "gate"]
-        refused = {
-            (str(n.data["symbol"]), _moment(n.data["bar"])): str(n.data["reason"])
-            for n in self._noted("refused")
+        bought = {
+            (i.request.symbol, i.request.timestamp)
+            for i in self._intents.values()
+            if i.request is not None
         }
-        for bar, close in zip(self._bars, self._closes, strict=True):
-            while told and told[0].at <= close + AFTER_CLOSE:
+        for bar, moment in zip(self._bars, self._decided_at, strict=True):
+            while told and told[0].at <= moment:
                 gates.take(told[0].data, at=told.pop(0).at)
-            cause, reason = gates.reason(bar.symbol)
-            said = refused.get((bar.symbol, bar.timestamp))
-            if said is not None and cause is None:
-                away = gates.was_away(bar.timestamp, close + 2 * self._step)
-                late = Cause.OUTAGE if away else Cause.LATE_BAR
-                cause = late if said.startswith("stale") else Cause.GATE_CLOSED
-            yield Seen(
-                bar=bar,
-                refusal=said or reason,
-                cause=cause,
-                unattended=not self._runs_at(bar.symbol, close),
-            )
+            key = (bar.symbol, bar.timestamp)
+            cause, reason = (None, "") if key in bought else gates.reason(bar.symbol)
+            if key in self._refused:
+                reason = str(self._refused[key].data["reason"])
+                cause = cause or self._refusal_cause(reason, gates, bar, moment)
+            unattended = not self._is_attended(bar)
+            yield Seen(bar=bar, refusal=reason, cause=cause, unattended=unattended)
         for note in told:
             gates.take(note.data, at=note.at)
 
-    def _runs_at(self, symbol: str, close: datetime) -> bool:
-        moment = close + AFTER_CLOSE
+    def _refusal_cause(self, reason: str, gates: GateLog, bar: Bar, moment: datetime) -> Cause:
+        if not reason.startswith("stale"):
+            return Cause.GATE_CLOSED
+        away = gates.was_away(bar.timestamp + self._step, moment)
+        return Cause.OUTAGE if away else Cause.LATE_BAR
+
+    def _is_attended(self, bar: Bar) -> bool:
+        """Whether a bot ran that could decide on it."""
         return any(
-            run.at <= moment <= run.until + self._step and symbol in run.symbols
+            bar.symbol in run.symbols
+            and _is_after(bar, run.at - self._step, run.warm_up)
+            and bar.timestamp <= run.until
             for run in self._runs
         )
 
@@ -348,9 +379,9 @@ class _Reading:
         times = [f.timestamp for f in self._fills if f.client_order_id == name]
         return intent.made_at < self._begin and bool(times) and min(times) >= self._begin
 
-    def _away(self) -> Iterable[tuple[datetime, datetime]]:
+    def _away(self) -> Iterable[tuple[datetime, datetime, str]]:
         for one, other in zip(self._runs, self._runs[1:], strict=False):
-            yield one.until, other.at
+            yield one.until, other.at, "the bot was not running"
 
     def _other_feed(self) -> bool:
         feeds = {bar.feed for bar in self._known if "/" not in bar.symbol}
@@ -370,6 +401,12 @@ class _Reading:
 
     def _noted(self, kind: str) -> list[Note]:
         return [n for n in self._notes if n.kind == kind and n.at >= self._begin]
+
+
+def _is_after(bar: Bar, begin: datetime, warm_up: Mapping[str, tuple[datetime, datetime]]) -> bool:
+    """Whether a bar is none of the warm-up; without one, whether it opened after `begin`."""
+    span = warm_up.get(bar.symbol)
+    return bar.timestamp > (span[1] if span else begin)
 
 
 def _with_prices(bar: Bar, prices: Mapping[str, float]) -> Bar:

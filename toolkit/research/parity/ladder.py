@@ -17,6 +17,7 @@ from toolkit.research.parity.session import Cause, Session
 from toolkit.research.parity.trades import Key, Leg, Trade
 from toolkit.research.parity.twin import World, play
 
+WHOLE = 0.999  # the broker's steps of quantity take less
 Told = Callable[[int, int], None]
 
 
@@ -82,7 +83,7 @@ def _swapped(
         case Cause.MANUAL_ORDER:
             return _by_hand(world, session, trades, live)
         case Cause.PARTIAL_FILL:
-            shares = {key: share for key, share in session.filled.items() if share < 1.0}
+            shares = {key: share for key, share in session.filled.items() if share < WHOLE}
             return replace(world, shares=shares)
         case Cause.FILL_PRICE:
             return _as_executed(world, session, live)
@@ -140,7 +141,9 @@ def _left_late(
         due = mine.exit.time
         if leg is not None and (leg.time - due).total_seconds() < session.timeframe:
             continue
-        if any(end >= due and (leg is None or begin <= leg.time) for begin, end in session.outages):
+        if any(
+            end >= due and (leg is None or begin <= leg.time) for begin, end, _ in session.outages
+        ):
             found[key] = leg
     return found
 

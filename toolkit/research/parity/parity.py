@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -87,10 +86,9 @@ def _facts(session: Session, market: Market) -> Iterator[Fact]:
             )  # fmt: skip
     for key, failure in session.failures.items():
         yield Fact(cause=failure.cause, symbol=key[0], time=key[1], detail=failure.reason)
-    for begin, end in session.outages:
-        with suppress(OverflowError):
-            seconds = (end - begin).total_seconds()
-            yield Fact(cause=Cause.OUTAGE, symbol="", time=begin, detail=f"{seconds:.1f} s")
+    for begin, end, why in session.outages:
+        detail = f"{(end - begin).total_seconds():.1f} s: {why}"
+        yield Fact(cause=Cause.OUTAGE, symbol="", time=begin, detail=detail)
 
 
 def _nobody(_done: int, _total: int) -> None:

@@ -120,9 +120,9 @@ class Session:
     """A whole session. `timeframe` in seconds; `filled` is the share of each entry that was filled.
 
     `corrections` hold the last version of bars that came again, or came after their successor.
-    `outages` are spans in which bot, feed or broker were away. `other_feed`: the bars are of
-    another feed than the session's, whose own are not known. `notes` are for people: what of
-    the source could not be read, or is left out.
+    `outages` are spans in which bot, feed or broker were away, and why. `other_feed`: the bars
+    are of another feed than the session's, whose own are not known. `notes` are for people: what
+    of the source could not be read, or is left out.
     """
 
     source: str
@@ -133,7 +133,7 @@ class Session:
     seen: tuple[Seen, ...]
     corrections: Mapping[Key, Bar] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
-    outages: tuple[tuple[datetime, datetime], ...] = ()
+    outages: tuple[tuple[datetime, datetime, str], ...] = ()
     executions: tuple[Execution, ...] = ()
     filled: Mapping[Key, float] = field(default_factory=dict)
     failures: Mapping[Key, Failure] = field(default_factory=dict)
