@@ -90,16 +90,19 @@ def _print(found: Validation) -> None:
 
 def _figures(found: Validation) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name, side in (("part", "left"), ("figure", "left"), ("value", "right")):
-        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
     table.add_column("90 % between", justify="right", no_wrap=True)
     table.add_column("needed", no_wrap=True)
     table.add_column("", no_wrap=True)
+    part = ""
     for row in found.to_json()["figures"]:
+        if row["part"] != part:
+            part = row["part"]
+            table.add_row(f"[bold]{part.replace('_', ' ')}[/]")
         low, high = row["low"], row["high"]
         table.add_row(
-            row["part"].replace("_", " "),
-            row["figure"].replace("_", " "),
+            "  " + row["figure"].replace("_", " "),
             _shown(row["value"]),
             f"{_shown(low)} to {_shown(high)}" if low is not None else "",
             row["needed"] or "",

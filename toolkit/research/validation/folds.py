@@ -5,6 +5,7 @@ Stretches are numbered timestamps, the first included and the last not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,17 +141,18 @@ def combinations_of(
             field="bars",
             value=steps,
         )
-    from skfolio.model_selection import CombinatorialPurgedCV
-
-    splitter = CombinatorialPurgedCV(n_folds=folds, n_test_folds=test_folds)
-    if splitter.n_splits > MAX_SPLITS:
+    splits = math.comb(folds, test_folds)
+    if splits > MAX_SPLITS:
         raise ConfigError(
-            f"folds={folds} and test_folds={test_folds} make {splitter.n_splits:,} splits; allowed:"
-            f" up to {MAX_SPLITS:,}",
+            f"folds={folds} and test_folds={test_folds} make {splits:,} splits; allowed: up to"
+            f" {MAX_SPLITS:,}",
             field="folds",
             value=folds,
             allowed=f"up to {MAX_SPLITS} splits",
         )
+    from skfolio.model_selection import CombinatorialPurgedCV
+
+    splitter = CombinatorialPurgedCV(n_folds=folds, n_test_folds=test_folds)
     edges = np.append(np.arange(folds) * length, steps)
     return Combinations(
         edges=edges,

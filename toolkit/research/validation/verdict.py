@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIDENCE = 0.95
+MAX_LUCK = 0.025  # half of the 5 % of noise that may be taken for skill
 MIN_TRADES = 30
 MAX_LOSS_PROBABILITY = 0.25
 
@@ -140,7 +141,7 @@ def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> V
         against.append(f"only {counted(trades, 'trade')}, and fewer than {MIN_TRADES} say little")
     if not o.deflated_sharpe >= CONFIDENCE:
         against.append(_doubt(o))
-    if not o.snooping <= 1.0 - CONFIDENCE:
+    if not o.snooping <= MAX_LUCK:
         against.append(_luck(o.snooping))
     if not o.out_of_sample.sharpe > 0.0:
         against.append(_last_third(o.out_of_sample.sharpe))
@@ -157,7 +158,7 @@ def judge(overfitting: Overfitting, *, parameters: Parameters, trades: int) -> V
 
 def _demands(verdict: Verdict) -> list[tuple[str, float, str, bool]]:
     """What `judge` asks for, as rows of a table."""
-    o, luck = verdict.overfitting, 1.0 - CONFIDENCE
+    o = verdict.overfitting
     last, lost, most = o.out_of_sample.sharpe, o.loss_probability, MAX_LOSS_PROBABILITY
     return [
         ("trades", verdict.trades, f"at least {MIN_TRADES}", verdict.trades >= MIN_TRADES),
@@ -168,7 +169,7 @@ def _demands(verdict: Verdict) -> list[tuple[str, float, str, bool]]:
             o.deflated_sharpe >= CONFIDENCE,
         ),
         ("minimum_bars", o.minimum_bars, f"at most {o.bars}", o.minimum_bars <= o.bars),
-        ("snooping", o.snooping, f"at most {luck:g}", o.snooping <= luck),
+        ("snooping", o.snooping, f"at most {MAX_LUCK:g}", o.snooping <= MAX_LUCK),
         ("out_of_sample_sharpe", last, "above 0", last > 0.0),
         ("loss_probability", lost, f"at most {most:g}", lost <= most),
     ]
@@ -188,7 +189,7 @@ def _luck(chance: float) -> str:
         return "too little data to tell how often luck alone does as well"
     return (
         f"luck alone makes a best set this good in {percent(chance)} of the cases,"
-        f" and {percent(1.0 - CONFIDENCE)} is the most"
+        f" and {percent(MAX_LUCK)} is the most"
     )
 
 
