@@ -68,7 +68,12 @@ def _makers(result: object) -> dict[str, Maker]:
     for known in type(result).__mro__:
         if known.__name__ in _PICTURES:
             return _PICTURES[known.__name__]
-    raise _wrong("result", type(result).__name__, list(_PICTURES))
+    raise ConfigError(
+        f"a {type(result).__name__} has no picture; its table is .frame, its result .sentence",
+        field="result",
+        value=type(result).__name__,
+        allowed=list(_PICTURES),
+    )
 
 
 def _run(
@@ -185,6 +190,34 @@ def _view(path: str, **columns: str) -> Maker:
     return make
 
 
+def _part(name: str, kind: str) -> Maker:
+    """Return a maker that draws a part of the result; raises ConfigError where it has none."""
+
+    def make(result: Any, **options: Any) -> Any:
+        part = getattr(result, name)
+        if part is None:
+            raise ConfigError(
+                f"the bars were too few for {name.replace('_', ' ')}: there is nothing to draw",
+                field="kind",
+                value=kind,
+            )
+        return _makers(part)[kind](part, **options)
+
+    return make
+
+
+def _costs(check: Any) -> Any:
+    from toolkit.views.charts.checks import costs_figure
+
+    return costs_figure(
+        check.frame,
+        fee_bps=check.assumed.fee_bps,
+        slippage_bps=check.assumed.slippage_bps,
+        fee_break_even=check.fee_break_even,
+        slippage_break_even=check.slippage_break_even,
+    )
+
+
 def _options(maker: Maker) -> list[str]:
     import inspect
 
@@ -201,16 +234,17 @@ def _wrong(field: str, value: Any, allowed: list[str]) -> ConfigError:
     )
 
 
+_RUN: dict[str, Maker] = {
+    "run": _run,
+    "equity": _money,
+    "trades": _view("trades:distribution_figure", trades="trades"),
+    "excursions": _view(
+        "trades:excursions_figure", excursions="excursions", parameters="parameters"
+    ),
+    "returns": _view("calendar:calendar_figure", returns="returns"),
+}
 _PICTURES: dict[str, dict[str, Maker]] = {
-    "BacktestRun": {
-        "run": _run,
-        "equity": _money,
-        "trades": _view("trades:distribution_figure", trades="trades"),
-        "excursions": _view(
-            "trades:excursions_figure", excursions="excursions", parameters="parameters"
-        ),
-        "returns": _view("calendar:calendar_figure", returns="returns"),
-    },
+    "BacktestRun": _RUN,
     "SweepTable": {"heatmap": _heatmap, "slices": _slices, "slider": _slider},
     "WalkForward": {
         "lanes": _view("folds:lanes_figure", folds="frame", equity="equity"),
@@ -220,5 +254,25 @@ _PICTURES: dict[str, dict[str, Maker]] = {
         "paths": _view("chances:paths_figure", paths="paths", figures="frame"),
     },
     "MonteCarlo": {"bands": _view("chances:bands_figure", bands="bands", figures="frame")},
-    "Plateau": {"plateau": _view("plateau:plateau_figure", neighbours="frame")},
+    "Bootstrap": {"intervals": _view("chances:intervals_figure", figures="frame")},
+    "Plateau": {"plateau": _view("plateau:plateau_figure", neighbours="frame", figure="metric")},
+    "Validation": {
+        "evidence": _view("evidence:evidence_figure", figures="frame"),
+        "lanes": _part("walk_forward", "lanes"),
+        "stability": _part("walk_forward", "stability"),
+        "paths": _part("cross_validation", "paths"),
+        "bands": _part("monte_carlo", "bands"),
+        "intervals": _part("bootstrap", "intervals"),
+        "plateau": _part("plateau", "plateau"),
+        "equity": _part("run", "equity"),
+        "heatmap": _part("table", "heatmap"),
+    },
+    "Look": {kind: _part("run", kind) for kind in _RUN},
+    "ParityReport": {
+        "causes": _view("parity:causes_figure", causes="causes"),
+        "pairs": _view("parity:pairs_figure", pairs="frame"),
+    },
+    "CostsCheck": {"costs": _costs},
+    "DataCheck": {"findings": _view("checks:findings_figure", findings="frame")},
+    "WarmupCheck": {"warmup": _view("checks:warmup_figure", settled="frame", loaded="loaded")},
 }

@@ -39,6 +39,18 @@ def bands_figure(
     return layout
 
 
+def intervals_figure(figures: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
+    """Return each figure's interval with the run's own value as a dot, each on its own scale.
+
+    `figures` has metric, value, low, high. Raises ConfigError where they are missing.
+    """
+    require_columns("figures", figures, ("metric", "value", "low", "high"))
+    require_rows("figures", figures)
+    plot = _intervals(figures)
+    apply_theme(plot, theme)
+    return plot
+
+
 def paths_figure(paths: pd.DataFrame, figures: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     """Return every path's equity (dollars), their median, and how the Sharpe ratios are spread.
 

@@ -12,52 +12,74 @@ from toolkit.views.charts.timeline import zero_line
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOT_FIGURES = ("distance", "share")
-
 
 def plateau_figure(
-    neighbours: pd.DataFrame, *, metric: str = "", note: str = "", theme: Theme = LIGHT
+    neighbours: pd.DataFrame, *, figure: str = "metric", theme: Theme = LIGHT
 ) -> Any:
     """Return each neighbour's figure over its distance in steps; the chosen set is at 0.
 
-    `neighbours` as `Plateau.frame`; `metric` is by default its last column that is neither a
-    parameter nor `distance` nor `share`. Raises ConfigError where columns are missing.
+    `neighbours` as `Plateau.frame`: parameters, distance, metric (named `figure` here), kept.
+    Raises ConfigError where columns are missing or there is no set.
     """
-    from bokeh.models import ColumnDataSource, FixedTicker
+    from bokeh.models import CDSView, ColumnDataSource, FixedTicker, GroupFilter
 
-    require_columns("neighbours", neighbours, ("distance",))
+    require_columns("neighbours", neighbours, ("distance", "metric", "kept"))
     require_rows("neighbours", neighbours)
+    what = words(figure)
+    data = _columns(neighbours)
+    others = neighbours[neighbours["distance"] > 0]
+    share = f"{100.0 * others['kept'].mean():.0f} %" if len(others) else "none"
+    title = f"{share} of {len(others):,} neighbours nearly keep the {what} of the chosen set"
+    plot = chart(name="plateau", title=title, height=300)
+    plot.xaxis.axis_label, plot.yaxis.axis_label = "steps from the chosen set", what
+    plot.xaxis.ticker = FixedTicker(ticks=sorted({round(d) for d in data["distance"]}))
+    plot.xgrid.visible = False
+    zero_line(plot)
+    source, drawn = ColumnDataSource(data), {}
+    looks = (
+        ("chosen", "text", "star", 14),
+        ("kept", "gain", "circle", 8),
+        ("worse", "loss", "x", 8),
+    )
+    for kind, colour, marker, size in looks:
+        dots = plot.scatter(
+            "x",
+            "y",
+            source=source,
+            view=CDSView(filter=GroupFilter(column_name="kind", group=kind)),
+            marker=marker,
+            size=size,
+            fill_alpha=0.7,
+            line_width=1.5,
+            name=kind,
+        )
+        label = {"chosen": "chosen set", "kept": "nearly as good", "worse": "worse"}[kind]
+        drawn[label] = role(dots.glyph, fill_color=colour, line_color=colour) and dots
+    hover(
+        plot, list(drawn.values()), [(what, "@y{0,0.000}"), ("set", "@set"), ("steps", "@distance")]
+    )
+    legend_above(plot, drawn)
+    apply_theme(plot, theme)
+    return plot
+
+
+def _columns(neighbours: pd.DataFrame) -> dict[str, list[Any]]:
     swept = [str(name) for name in neighbours.columns if "." in str(name)]
-    chosen = metric or [n for n in neighbours.columns if n not in (*swept, *_NOT_FIGURES)][-1]
-    require_columns("neighbours", neighbours, (chosen,))
     distances = neighbours["distance"].astype(float)
-    data = {
+    kinds = ["kept" if kept else "worse" for kept in neighbours["kept"]]
+    return {
         "x": (distances + _spread(distances)).tolist(),
-        "y": neighbours[chosen].astype(float).tolist(),
+        "y": neighbours["metric"].astype(float).tolist(),
         "distance": distances.tolist(),
+        "kind": [
+            "chosen" if distance == 0 else kind
+            for distance, kind in zip(distances, kinds, strict=True)
+        ],
         "set": [
             ", ".join(f"{words(name)} {compact(row[name])}" for name in swept)
             for _, row in neighbours.iterrows()
         ],
     }
-    best = data["y"][int(distances.to_numpy().argmin())]
-    plot = chart(name="plateau", title=note or f"{words(chosen)} of the neighbours", height=300)
-    plot.xaxis.axis_label, plot.yaxis.axis_label = "steps from the chosen set", words(chosen)
-    plot.xaxis.ticker = FixedTicker(ticks=sorted(set(data["distance"])))
-    plot.xgrid.visible = False
-    zero_line(plot)
-    dots = plot.scatter("x", "y", source=ColumnDataSource(data), size=8, fill_alpha=0.6)
-    role(dots.glyph, fill_color="accent", line_color="surface")
-    top = plot.scatter([0], [best], size=14, marker="star")
-    role(top.glyph, fill_color="gain", line_color="surface")
-    medians = neighbours.groupby(distances)[chosen].median()
-    middle = plot.line(medians.index.tolist(), medians.tolist(), line_width=2, line_dash="dashed")
-    role(middle.glyph, line_color="text")
-    tooltips = [(words(chosen), "@y{0,0.000}"), ("set", "@set"), ("steps", "@distance")]
-    hover(plot, [dots], tooltips)
-    legend_above(plot, {"chosen set": top, "a neighbour": dots, "median of its distance": middle})
-    apply_theme(plot, theme)
-    return plot
 
 
 def _spread(distances: pd.Series[float]) -> Any:

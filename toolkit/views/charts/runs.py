@@ -133,7 +133,7 @@ def _price(timeline: Timeline, trades: Any) -> Any:
 
     plot = timeline.pane("price", title=" ", height=320)
     source = timeline.source
-    drawn = [_candles(plot, source)]
+    drawn = [candles_of(plot, source)]
     if "ema" in timeline.tracks:
         drawn.append(line(plot, source, "ema", "ema"))
     plot.y_range = DataRange1d(renderers=drawn, range_padding=0.1)
@@ -143,7 +143,8 @@ def _price(timeline: Timeline, trades: Any) -> Any:
     return plot
 
 
-def _candles(plot: Any, source: Any) -> Any:
+def candles_of(plot: Any, source: Any) -> Any:
+    """Draw candles of a timeline's source and return their wicks."""
     from bokeh.models import CategoricalColorMapper, CustomJSExpr
 
     mapper = CategoricalColorMapper(factors=["up", "down"], palette=[LIGHT.up, LIGHT.down])
