@@ -47,14 +47,13 @@ def _fingerprint() -> int:
         for _, value in sorted(vars(module).items())
     ]
     codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
-    return zlib.crc32(repr([(c.co_name, c.co_code, c.co_consts) for c in codes]).encode())
+    return zlib.crc32(repr([(c.co_name, c.co_code, c.co_names, c.co_consts) for c in codes]).encode())
 
 
 def _compile(rules_version: int) -> Callable[..., None]:
     # numba's cache sees no change in another file, but it does see the value of a closure.
     @without_counts
     def run(
-        market: Market,
         plan: Plan,
         rules: Record,
         charges: Record,
@@ -68,14 +67,13 @@ def _compile(rules_version: int) -> Callable[..., None]:
         equity: Floats,
         active: Ints,
     ) -> None:
-        end = len(market.time)
+        end = len(course.close)
         for n in range(len(rules) if rules_version >= 0 else 0):
             visits.begin(books[n], stats[n], records[n], capital)
         for until in range(min(STRETCH, end), end + STRETCH, STRETCH):
             for n in range(len(rules)):
                 visits.run(
                     min(until, end),
-                    market,
                     plan,
                     rules[n],
                     charges,
@@ -131,19 +129,19 @@ class Kernel:
     def __init__(
         self, market: Market, *, charges: NDArray[np.void], edges: Ints | None = None
     ) -> None:
-        self._market = Market._make(_sealed(column) for column in market)
         self._charges = charges
-        self._course = _course(self._market, edges)
+        self._course = _course(market, charges, edges)
+        self._steps = int(np.count_nonzero(np.diff(market.time))) + min(len(market.time), 1)
 
     def plan(self, decisions: Decisions) -> Plan:
         """List the events at which something may be decided."""
-        exits = _places(decisions.exit | self._market.leave)
+        exits = _places(decisions.exit | self._course.leave)
         return Plan(_places(decisions.entry), exits, _sealed(decisions.atr))
 
     def run(self, decisions: Decisions, rules: Rules, *, capital: float) -> Outcome:
         """Trade the market once with `capital` dollars."""
-        trips = np.empty(len(self._market.time) + 1, TRIP)
-        equity = np.empty(int(self._course.step[-1]) + 1 if len(self._course.step) else 0)
+        trips = np.empty(len(self._course.close) + 1, TRIP)
+        equity = np.empty(self._steps)
         done = self._trade(self.plan(decisions), [rules], capital, trips, equity)
         closed = trips[: done.books["trips"][0]].copy()
         return Outcome(closed, done.lots[0], done.books[0], equity, done)
@@ -165,7 +163,6 @@ class Kernel:
         books, stats = np.zeros(len(rules), BOOKS), np.zeros(len(rules), TALLY)
         sums = np.zeros((len(rules), len(self._course.edges) - 1, POWERS))
         _compiled_run(
-            self._market,
             plan,
             several,
             self._charges,
@@ -193,25 +190,30 @@ def _sealed(column: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def _course(market: Market, edges: Ints | None) -> Course:
-    size = len(market.time)
+def _course(market: Market, charges: NDArray[np.void], edges: Ints | None) -> Course:
+    size, single = len(market.time), bool((market.symbol == market.symbol[:1]).all())
     step = np.zeros(size, np.int64)
     np.cumsum(np.diff(market.time) != 0, out=step[1:])
-    last = int(step[-1]) + 1 if size else 0
+    ends = np.array([0, step[-1] + 1 if size else 0]) if edges is None else edges
     low, high, closed = market.low, market.high, market.session == CLOSED
     if closed.any():
         low, high = np.where(closed, np.inf, low), np.where(closed, -np.inf, high)
     bars = np.empty(size, BAR)
     for name in BAR.names or ():
         bars[name] = getattr(market, name)
+    by_volume = charges["impact_bps"].any() or charges["max_volume_percent"].any()
     return Course(
         bars=bars,
-        following=_following(market.symbol),
-        step=step.astype(np.uint32),
-        edges=np.searchsorted(step, np.array([0, last]) if edges is None else edges),
         low=_sealed(low),
         high=_sealed(high),
-        single=bool((market.symbol == market.symbol[:1]).all()),
+        close=_sealed(market.close),
+        volume=_sealed(market.volume if by_volume else market.volume[:0]),
+        spread=_sealed(market.spread if charges["quoted_spread"].any() else market.spread[:0]),
+        leave=_sealed(market.leave),
+        following=np.empty(0, np.uint32) if single else _following(market.symbol),
+        step=np.empty(0, np.uint32) if single else step.astype(np.uint32),
+        edges=np.searchsorted(step, ends),
+        single=single,
     )
 
 

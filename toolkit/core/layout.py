@@ -118,19 +118,25 @@ BAR = np.dtype(
 
 
 class Course(NamedTuple):
-    """How to get about in a market: of each event its symbol's next one and its timestamp's number.
+    """A market as the kernel reads it; `bars` (see BAR) is what a trade looks at, side by side.
 
-    `edges` are the events at which blocks of time begin, and the number of events at the end.
     `low` and `high` are those at which exits are looked for: infinite where none can fill.
-    `bars` (see BAR) is what a trade looks at, side by side for the sake of the processor's cache.
+    `following` is of each event its symbol's next one, `step` the number of its timestamp; both
+    are empty where a `single` symbol makes them obvious. `edges` are the events at which blocks of
+    time begin, and the number of events at the end. `volume` and `spread` are empty where no
+    charge asks for them.
     """
 
     bars: NDArray[np.void]
+    low: Floats
+    high: Floats
+    close: Floats
+    volume: Floats
+    spread: Floats
+    leave: Bools
     following: Places
     step: Places
     edges: Ints
-    low: Floats
-    high: Floats
     single: bool
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.core import execution, tally
 from toolkit.core.compiled import inlined
 from toolkit.core.hours import CLOSED
-from toolkit.core.layout import BUYING, FLAT, HELD, NEVER, Market
+from toolkit.core.layout import BUYING, FLAT, HELD, NEVER, Course
 
 Record = Any  # numba sees a record of a dtype
 
@@ -32,13 +32,13 @@ _exit_in_bar = inlined(execution.exit_in_bar)
 
 
 @inlined
-def _depth(event: int, market: Market, charges: Record) -> tuple[float, float]:
+def _depth(event: int, course: Course, charges: Record) -> tuple[float, float]:
     """Return volume and spread of a bar where they are asked for; 0 and NaN where not."""
     volume, spread = 0.0, math.nan
     if charges.impact_bps > 0.0 or charges.max_volume_percent > 0.0:
-        volume = market.volume[event]
+        volume = course.volume[event]
     if charges.quoted_spread:
-        spread = market.spread[event]
+        spread = course.spread[event]
     return volume, spread
 
 
@@ -48,14 +48,14 @@ def enter(
     books: Record,
     event: int,
     bar: Record,
-    market: Market,
+    course: Course,
     rules: Record,
     charges: Record,
 ) -> None:
     """Fill the pending entry at the open, unless its session is over."""
     quantity, price = 0.0, bar.open
     if bar.session == lot.session:
-        volume, spread = _depth(event, market, charges)
+        volume, spread = _depth(event, course, charges)
         wanted = _share_of_volume(charges, lot.quantity, volume)
         price = _buy_price(price, _slippage(charges, price, wanted, volume, spread))
         cash = books.cash / 1e6 - _set_aside(charges, wanted)
@@ -85,7 +85,7 @@ def leave(
     trip: Record,
     event: int,
     bar: Record,
-    market: Market,
+    course: Course,
     price: float,
     reason: int,
     charges: Record,
@@ -95,7 +95,7 @@ def leave(
     if reason == execution.TAKE_PROFIT:
         fee_bps = charges.target_fee_bps
     if reason != execution.TAKE_PROFIT or not charges.targets_rest:
-        volume, spread = _depth(event, market, charges)
+        volume, spread = _depth(event, course, charges)
         price = _sell_price(price, _slippage(charges, price, lot.quantity, volume, spread))
     proceeds = _micros(price * lot.quantity)
     trip.entry_fee = lot.entry_fee
@@ -153,13 +153,13 @@ def trade_bar(
     trips: Record,
     event: int,
     bar: Record,
-    market: Market,
+    course: Course,
     rules: Record,
     charges: Record,
 ) -> None:
     """Fill what is pending at the open, then watch the exits; `sums` is a record of TALLY."""
     if lot.phase == BUYING:
-        enter(lot, books, event, bar, market, rules, charges)
+        enter(lot, books, event, bar, course, rules, charges)
     if lot.phase == FLAT:
         return
     sums.held = 1
@@ -169,9 +169,9 @@ def trade_bar(
     if lot.phase == HELD:
         reason, price, lot.peak = _exit_in_bar(
             price,
-            market.high[event],
-            market.low[event],
-            market.close[event],
+            course.high[event],
+            course.low[event],
+            course.close[event],
             lot.peak,
             lot.fixed_stop,
             lot.target,
@@ -180,5 +180,5 @@ def trade_bar(
         )
     if reason != execution.NONE:
         trip = trips[min(books.trips, len(trips) - 1)]
-        leave(lot, books, trip, event, bar, market, price, reason, charges)
+        leave(lot, books, trip, event, bar, course, price, reason, charges)
         tally.count(sums, trip)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.core.compiled import inlined
-from toolkit.core.layout import Course, Floats
+from toolkit.core.layout import HELD, Course, Floats
 
 Record = Any  # numba sees a record of a dtype
 
@@ -49,6 +49,12 @@ def start(tally: Record, capital: int) -> None:
 
 
 @inlined
+def step_of(course: Course, event: int) -> Any:
+    """Return the number of an event's timestamp."""
+    return event if course.single else np.int64(course.step[event])
+
+
+@inlined
 def powers(sums: Floats, block: int) -> tuple[float, float, float, float]:
     """Return the sums of a block."""
     return sums[block, 0], sums[block, 1], sums[block, 2], sums[block, 3]
@@ -79,7 +85,7 @@ def close(tally: Record, books: Record, sums: Floats, course: Course, equity: Fl
     books.exposed += tally.held
     tally.held = 0
     if len(equity):
-        fill(equity, tally, course.step[tally.open], before, now)
+        fill(equity, tally, step_of(course, tally.open), before, now)
     if now == before:
         return
     while tally.open >= course.edges[tally.block + 1]:
@@ -116,5 +122,5 @@ def finish(tally: Record, lots: Record, equity: Floats) -> None:
         equity[at] = tally.equity / 1e6
     tally.drawdown = max(tally.drawdown, 1.0 - tally.trough / tally.peak)
     for at in range(len(lots)):
-        if lots[at].cost > 0:
+        if lots[at].phase >= HELD:
             tally.fees += lots[at].entry_fee

@@ -24,13 +24,18 @@ from toolkit.core.layout import (
     Course,
     Floats,
     Ints,
-    Market,
     Places,
     Plan,
 )
 
 Record = Any  # numba sees a record of a dtype
 Whole = Any  # numba sees an int64
+
+
+@inlined
+def _after(course: Course, event: int) -> Whole:
+    """Return the event of the same symbol's next bar, the number of events for none."""
+    return event + 1 if course.single else np.int64(course.following[event])
 
 
 @inlined
@@ -49,7 +54,6 @@ def _hold(
     books: Record,
     stats: Record,
     sums: Floats,
-    market: Market,
     rules: Record,
     course: Course,
 ) -> Whole:
@@ -98,7 +102,7 @@ def _hold(
         elif now < trough:
             trough = now
         before = now
-        value = math.floor(market.close[k] * quantity * 1e6 + 0.5)
+        value = math.floor(course.close[k] * quantity * 1e6 + 0.5)
         exposed += 1
         i = k
     tally.put_powers(sums, block, first, second, third, fourth)
@@ -118,15 +122,14 @@ def _retrace(
     cash: int,
     before: float,
     stats: Record,
-    market: Market,
     course: Course,
     equity: Floats,
 ) -> None:
     """Write the equity of the bars that were walked from `event` to before `last`."""
     while event < last:
-        now = float(cash) + math.floor(market.close[event] * lot.quantity * 1e6 + 0.5)
-        tally.fill(equity, stats, course.step[event], before, now)
-        event, before = np.int64(course.following[event]), now
+        now = float(cash) + math.floor(course.close[event] * lot.quantity * 1e6 + 0.5)
+        tally.fill(equity, stats, tally.step_of(course, event), before, now)
+        event, before = _after(course, event), now
 
 
 @inlined
@@ -134,7 +137,6 @@ def _order(
     lot: Record,
     books: Record,
     event: int,
-    market: Market,
     plan: Plan,
     rules: Record,
     course: Course,
@@ -144,15 +146,15 @@ def _order(
     bar, atr = course.bars[event], math.nan
     if rules.atr_stop or rules.atr_sizing:
         atr = plan.atr[event]
-    lots.decide(lot, books, bar, market.close[event], atr, rules)
+    lots.decide(lot, books, bar, course.close[event], atr, rules)
     if lot.phase == BUYING:
-        lot.next = event + 1 if course.single else course.following[event]
+        lot.next = _after(course, event)
         active[books.slots - 1] = bar.symbol
 
 
 @inlined
-def _mark(lot: Record, books: Record, event: int, market: Market) -> None:
-    value = np.int64(math.floor(market.close[event] * lot.quantity * 1e6 + 0.5))
+def _mark(lot: Record, books: Record, event: int, course: Course) -> None:
+    value = np.int64(math.floor(course.close[event] * lot.quantity * 1e6 + 0.5))
     books.value += value - lot.value
     lot.value = value
 
@@ -175,7 +177,6 @@ def _place(places: Places, at: int, end: int) -> Whole:
 @merged
 def run(
     until: int,
-    market: Market,
     plan: Plan,
     rules: Record,
     charges: Record,
@@ -193,7 +194,7 @@ def run(
     `active` has the codes of the symbols that are held or about to be, in its first `slots`
     places; a code finds its lot in `records`. `entry` and `exit_` are where the plan goes on.
     """
-    end, event, entry, exit_ = len(market.time), stats.event, stats.entry, stats.exit
+    end, event, entry, exit_ = len(course.close), stats.event, stats.entry, stats.exit
     alone = course.single or rules.max_positions == 1
     while event < until:
         following, who = _next(records, active, books.slots, end)
@@ -209,31 +210,29 @@ def run(
             if course.single or course.step[event] != course.step[stats.open]:
                 tally.close(stats, books, sums, course, equity)
             stats.open = event
-            lots.trade_bar(lot, books, stats, trips, event, bar, market, rules, charges[bar.symbol])
+            lots.trade_bar(lot, books, stats, trips, event, bar, course, rules, charges[bar.symbol])
             if lot.phase == FLAT:
                 active[who] = active[books.slots]
                 entry = _from(plan.entries, entry, event)
                 entering = _place(plan.entries, entry, end) == event
         if entering:
-            _order(lot, books, event, market, plan, rules, course, active)
+            _order(lot, books, event, plan, rules, course, active)
         elif lot.phase != FLAT:
-            _mark(lot, books, event, market)
+            _mark(lot, books, event, course)
             exit_ = _from(plan.exits, exit_, event)
             limit = _place(plan.exits, exit_, end)
             if lot.phase == HELD and limit == event:
                 lot.phase = SELLING
-                lot.reason = FLATTEN if market.leave[event] else SIGNAL
+                lot.reason = FLATTEN if course.leave[event] else SIGNAL
             elif lot.phase == HELD and books.slots == 1:
                 if not alone:
                     entry = _from(plan.entries, entry, event + 1)
                     limit = min(limit, _place(plan.entries, entry, end))
                 before, first = stats.equity, event
-                event = _hold(
-                    event, min(limit, until), lot, books, stats, sums, market, rules, course
-                )
+                event = _hold(event, min(limit, until), lot, books, stats, sums, rules, course)
                 if len(equity):
-                    _retrace(first, event, lot, books.cash, before, stats, market, course, equity)
-            lot.next = event + 1 if course.single else course.following[event]
+                    _retrace(first, event, lot, books.cash, before, stats, course, equity)
+            lot.next = _after(course, event)
         event += 1
     stats.event, stats.entry, stats.exit = event, entry, exit_
     if until == end:
