@@ -16,6 +16,20 @@ def recordings() -> list[Path]:
     return sorted(SHARED_DATA.glob("*.parquet"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of one file on one worker where they share what is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares(item):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{item.path.stem}"))
+
+
+def _shares(item: pytest.Item) -> bool:
+    needed = getattr(item, "_fixtureinfo", None)
+    found = needed.name2fixturedefs.values() if needed else ()
+    return any(f.scope == "module" and f.baseid.startswith("tests/") for fs in found for f in fs)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     if not SHARED_DATA.is_dir():

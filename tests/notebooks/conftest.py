@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 CHROMIUM = shutil.which("chromium")
@@ -52,6 +51,8 @@ class Lab:
 
     def write(self, name: str, *cells: str) -> str:
         """Write a notebook and return its address."""
+        import nbformat  # which takes two seconds that each worker would pay
+
         book = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(c) for c in cells],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},

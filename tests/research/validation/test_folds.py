@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from skfolio.model_selection import CombinatorialPurgedCV
 
 from toolkit.errors import ConfigError, DataError
 from toolkit.research.validation.folds import Combinations, combinations_of, walk
@@ -29,6 +28,8 @@ def numbers(spans: list[tuple[int, int]]) -> list[int]:
 def test_what_chooses_and_what_judges_is_what_skfolio_says(
     steps: int, folds: int, test_folds: int, purge: int, embargo: int
 ) -> None:
+    from skfolio.model_selection import CombinatorialPurgedCV  # seconds that each worker would pay
+
     assume(test_folds < folds and 2 * purge + embargo < steps // folds - 1)
     plan = combinations_of(steps, folds=folds, test_folds=test_folds, purge=purge, embargo=embargo)
     theirs = CombinatorialPurgedCV(folds, test_folds, purged_size=purge, embargo_size=embargo)
