@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toolkit.cli import console
+from toolkit.cli.costs import with_costs
 from toolkit.core.costs import Costs
 from toolkit.errors import ConfigError, DataError
 
@@ -96,14 +97,13 @@ def warmup(
 
 
 @app.command()
+@with_costs
 def costs(
     file: FileArgument,
     *,
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
-    stock_fee_bps: console.StockFeeOption = 0.0,
-    crypto_fee_bps: console.CryptoFeeOption = 25.0,
-    slippage_bps: console.SlippageOption = 0.0,
+    costs: Costs,
     margin_bps: Annotated[
         float,
         typer.Option(help="Slippage that the edge must survive beyond what is given, in bps."),
@@ -117,7 +117,7 @@ def costs(
         file,
         console.parameters_of(parameters),
         capital=capital,
-        costs=_costs(stock_fee_bps, crypto_fee_bps, slippage_bps),
+        costs=costs,
         margin_bps=margin_bps,
     )
     return _print(found, as_json=as_json, shown=_profits)
@@ -145,14 +145,13 @@ def data(
 
 
 @app.command()
+@with_costs
 def vectorbt(
     file: FileArgument,
     *,
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
-    stock_fee_bps: console.StockFeeOption = 0.0,
-    crypto_fee_bps: console.CryptoFeeOption = 25.0,
-    slippage_bps: console.SlippageOption = 0.0,
+    costs: Costs,
     as_json: console.JsonOption = False,
 ) -> int:
     """Trade once more in vectorbt's own simulator and compare trade by trade (ten seconds)."""
@@ -164,34 +163,32 @@ def vectorbt(
             file,
             chosen,
             capital=capital,
-            costs=_costs(stock_fee_bps, crypto_fee_bps, slippage_bps),
+            costs=costs,
         )
     return _print(found, as_json=as_json, shown=_pairs)
 
 
 @app.command(name="all")
+@with_costs
 def every(
     file: FileArgument,
     *,
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
-    stock_fee_bps: console.StockFeeOption = 0.0,
-    crypto_fee_bps: console.CryptoFeeOption = 25.0,
-    slippage_bps: console.SlippageOption = 0.0,
+    costs: Costs,
     as_json: console.JsonOption = False,
 ) -> int:
     """Run data, lookahead, warmup and costs; one line each."""
     from toolkit.session import checking
 
     chosen = console.parameters_of(parameters)
-    given = _costs(stock_fee_bps, crypto_fee_bps, slippage_bps)
     checks: dict[str, Callable[[], CheckResult]] = {
         "data": lambda: checking.check_data(file),
         "lookahead": lambda: checking.check_lookahead(
-            file, parameters=chosen, capital=capital, costs=given
+            file, parameters=chosen, capital=capital, costs=costs
         ),
         "warmup": lambda: checking.check_warmup(file, chosen),
-        "costs": lambda: checking.check_costs(file, chosen, capital=capital, costs=given),
+        "costs": lambda: checking.check_costs(file, chosen, capital=capital, costs=costs),
     }
     results = {name: _tried(run) for name, run in checks.items()}
     ok = all(result["ok"] for result in results.values())
@@ -300,12 +297,6 @@ def _summary(results: dict[str, dict[str, Any]]) -> Table:
         mark = "[green]ok[/]" if result["ok"] else "[red]no[/]"
         table.add_row(mark, name, escape(result["sentence"]))
     return table
-
-
-def _costs(stock_fee_bps: float, crypto_fee_bps: float, slippage_bps: float) -> Costs:
-    return Costs(
-        stock_fee_bps=stock_fee_bps, crypto_fee_bps=crypto_fee_bps, slippage_bps=slippage_bps
-    )
 
 
 def _grid(assignments: list[str] | None) -> dict[str, list[Any]]:

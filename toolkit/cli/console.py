@@ -30,9 +30,6 @@ SetOption = Annotated[
     ),
 ]
 CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
-SlippageOption = Annotated[float, typer.Option(help="Slippage of market and stop fills, in bps.")]
-StockFeeOption = Annotated[float, typer.Option(help="Fee on stocks, in bps of the notional.")]
-CryptoFeeOption = Annotated[float, typer.Option(help="Fee on crypto, in bps of the notional.")]
 LimitOption = Annotated[float | None, typer.Option(help="Limit for entries, in dollars.")]
 PercentOption = Annotated[float | None, typer.Option(help="Limit for entries, in percent.")]
 RateOption = Annotated[int | None, typer.Option(help="Limit for entries, a minute.")]
