@@ -117,15 +117,13 @@ class _Work(Generic[Item, Done]):
         """Wait a moment for tasks and yield their results."""
         from distributed import TimeoutError as NothingYet
         from distributed import wait
+        from distributed.client import FuturesCancelledError
 
         waiting: Any = wait
-        with self._client.as_current():
-            try:
-                ready = waiting(list(self._out), timeout=POLL, return_when="FIRST_COMPLETED").done
-            except NothingYet:
-                ready = set()
+        with self._client.as_current(), suppress(NothingYet, FuturesCancelledError):
+            waiting(list(self._out), timeout=POLL, return_when="FIRST_COMPLETED")
         self._look_at_workers()
-        for future in ready:
+        for future in [future for future in self._out if future.status != "pending"]:
             yield from self._results(future)
 
     def stop(self) -> None:
@@ -146,14 +144,24 @@ class _Work(Generic[Item, Done]):
         self._out[future] = part
 
     def _scattered(self) -> Any:
-        self._client.wait_for_workers(1, timeout=self._patience)
-        return self._client.scatter(self._function, broadcast=True, hash=False)
+        """Send what all tasks share to all workers; they may come and go meanwhile."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._client.wait_for_workers(1, timeout=max(POLL, deadline - time.monotonic()))
+                return self._client.scatter(self._function, broadcast=True, hash=False)
+            except (OSError, ValueError, KeyError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise self._nobody() from error
+                time.sleep(POLL)
 
     def _results(self, future: Any) -> Iterator[Done]:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        part = self._out.pop(future)
+        part = self._out.pop(future, None)
+        if part is None:  # sent again meanwhile
+            return
         try:
             took, results = future.result()
         except FutureCancelledError:
@@ -189,10 +197,13 @@ class _Work(Generic[Item, Done]):
         self._workers = workers
         self._alone = 0.0 if workers else self._alone or now
         if self._alone and now - self._alone > self._patience:
-            raise WorkersLost(
-                f"no worker has been there for {self._patience:g} s; start workers with"
-                " `dask worker`, and run the sweep again"
-            )
+            raise self._nobody()
+
+    def _nobody(self) -> WorkersLost:
+        return WorkersLost(
+            f"no worker has been there for {self._patience:g} s; start workers with"
+            " `dask worker`, and run the sweep again"
+        )
 
 
 def check_versions(client: Client, *, patience: float) -> None:
