@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from toolkit.core.layout import CHARGES, charges_of
 from toolkit.errors import ConfigError
 from toolkit.exchange import account
 
+ROOT = Path(__file__).parents[2]
 FREE = Costs.paper().of("AAPL")
 
 
@@ -102,6 +105,17 @@ def test_the_kernel_gets_every_charge_under_its_name() -> None:
     assert CHARGES.names == Charges._fields
     for record, symbol in zip(records, ["AAPL", "BTC/USD"], strict=True):
         assert tuple(record.tolist()) == tuple(costs.of(symbol))
+
+
+def test_the_page_of_costs_has_every_rate_with_its_default_date_and_source() -> None:
+    page = (ROOT / "docs/research/costs.md").read_text()
+    for field in dataclasses.fields(Costs):
+        assert f"`{field.name}" in page
+        if source := field.metadata.get("source"):
+            (row,) = (line for line in page.splitlines() if line.startswith(f"| `{field.name}`"))
+            since = source.partition(",")[0]
+            assert f"| {field.default:.6f}".rstrip("0").rstrip(".") in row
+            assert since in row
 
 
 # ---------------------------------------------------------------- slippage
