@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -64,7 +65,7 @@ def rehearse(
     acts: Mapping[int, Act] | None = None,
 ) -> Rehearsal:
     """Play some minutes; `acts` are done at the middle of their minute."""
-    loop = SteppedLoop()
+    loop, submit = SteppedLoop(), ThreadPoolExecutor.submit
     loop.watch_threads()
     asyncio.set_event_loop(loop)
     try:
@@ -75,6 +76,7 @@ def rehearse(
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
         asyncio.set_event_loop(None)
+        ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
 
 
 async def _play(

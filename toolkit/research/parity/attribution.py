@@ -98,10 +98,10 @@ def _parts(one: Trade | None, other: Trade | None, cause: Cause, step: timedelta
 
 def _follows(one: Trade, other: Trade, cause: Cause) -> bool:
     """Whether another size is but what an earlier difference left of the capital."""
-    if cause is Cause.FILL_PRICE:
-        sizes = float(one.entry.quantity), float(other.entry.quantity)
-        return abs(sizes[0] - sizes[1]) < SMALL * max(sizes)
-    return cause is not Cause.PARTIAL_FILL
+    if cause not in (Cause.PARTIAL_FILL, Cause.FILL_PRICE):
+        return True
+    sizes = float(one.entry.quantity), float(other.entry.quantity)
+    return abs(sizes[0] - sizes[1]) < SMALL * max(sizes)
 
 
 def _same(one: Trade | None, other: Trade | None, step: timedelta) -> bool:

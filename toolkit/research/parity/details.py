@@ -117,7 +117,7 @@ def _manual(difference: Difference, session: Session) -> str:
     if failure is not None:
         return failure.reason
     leg = difference.live
-    if leg is None:
+    if leg is None or not leg.by_hand:
         return "a person's order before it left another state"
     what = "bought" if difference.side is Side.BUY else "sold"
     return f"{what} by hand at {leg.time:%H:%M:%S} ({leg.reason.value})"

@@ -238,11 +238,12 @@ class _Reading:
         delays = [(at - key[1] - self._step).total_seconds() for key, at in known.items()]
         seconds = median(delays) if delays else USUAL_DELAY
         usual = min(max(timedelta(seconds=seconds), timedelta(0)), self._step / 2)
-        return {
-            key: known.get(key, b.timestamp + self._step + usual)
-            for b in bars
-            for key in [(b.symbol, b.timestamp)]
-        }
+        found: dict[Key, datetime] = {}
+        last: dict[str, datetime] = {}
+        for bar in bars:  # none is decided on before its predecessor
+            at = known.get((bar.symbol, bar.timestamp), bar.timestamp + self._step + usual)
+            last[bar.symbol] = found[bar.symbol, bar.timestamp] = max(at, last.get(bar.symbol, at))
+        return found
 
     def _corrections(self) -> tuple[dict[Key, Mapping[str, float]], set[Key]]:
         seen: dict[Key, Mapping[str, float]] = {}

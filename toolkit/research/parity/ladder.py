@@ -70,7 +70,7 @@ def _swapped(
     match cause:
         case Cause.WARM_UP:
             lived = tuple(chain.from_iterable(session.start.warm_up.values()))
-            return replace(world, warm_up=lived) if lived else world
+            return replace(world, warm_up=lived)
         case Cause.OTHER_FEED | Cause.MISSING_BAR | Cause.LATE_BAR:
             return replace(world, bars=_bars(cause, world, session, market))
         case Cause.REVISED_BAR:
