@@ -11,6 +11,9 @@ import pytest
 
 pytest.importorskip("vectorbt")
 
+from vectorbt.records.mapped_array import MappedArray
+from vectorbt.records.nb import reduce_mapped_nb
+
 from tests.core.markets import random_bars
 from tests.core.test_kernel import (
     STARTS,
@@ -23,7 +26,7 @@ from tests.research.markets import noise
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.market.tables import frame_of
-from toolkit.research.backtest import backtest
+from toolkit.research.backtest import BacktestRun, backtest
 from toolkit.research.vbt.crosscheck import crosscheck
 
 pytestmark = pytest.mark.timeout(300)  # its functions are compiled again in every process
@@ -61,9 +64,85 @@ def test_the_portfolio_of_a_run_without_trades_stands_still() -> None:
     assert stats["Period"] == pd.Timedelta(minutes=20)
 
 
-def test_the_portfolio_draws_itself() -> None:
-    figure = backtest(noise(2, bars=400)).portfolio.plot()
-    assert len(figure.data) > 3
+@pytest.fixture(scope="module")
+def two() -> BacktestRun:
+    """A run of two symbols that ends with a position open."""
+    bars = frame_of(random_bars(3, symbols=("AAPL", "BTC/USD"), count=500))
+    run = backtest(bars, {"lookback": 5, "stop_loss": 1, "take_profit": 1, "trailing_stop": 0})
+    assert run.stats()["open_positions"] > 0
+    return run
+
+
+def test_trades_positions_and_orders_are_ours(two: BacktestRun) -> None:
+    portfolio, held = two.portfolio, two.stats()["open_positions"]
+    closed = portfolio.trades.closed.records
+    ordered = two.trades.sort_values(["symbol", "entry_time"])
+    np.testing.assert_allclose(closed["pnl"], ordered["pnl"], atol=1e-4)
+    np.testing.assert_allclose(closed["entry_price"], ordered["entry_price"], rtol=1e-12)
+    assert portfolio.trades.open.count().sum() == held
+    assert portfolio.positions.count().sum() == len(two.trades) + held
+    assert portfolio.orders.count().sum() == 2 * len(two.trades) + held
+    stats = portfolio.trades.stats(group_by=True)
+    assert stats["Total Open Trades"] == held
+    assert stats["Win Rate [%]"] == pytest.approx(two.stats()["win_rate_percent"])
+    wins = two.trades["return_percent"][two.trades["pnl"] > 0]
+    assert stats["Avg Winning Trade [%]"] == pytest.approx(wins.mean(), rel=0.05)
+    by_symbol = portfolio.trades.stats(column="AAPL", group_by=False)
+    assert by_symbol["Total Closed Trades"] == (two.trades["symbol"] == "AAPL").sum()
+
+
+def test_drawdowns_and_returns_are_ours(two: BacktestRun) -> None:
+    portfolio = two.portfolio
+    worst = portfolio.drawdowns.max_drawdown()
+    assert -100 * worst == pytest.approx(two.stats()["max_drawdown_percent"], abs=1e-3)
+    stats = portfolio.drawdowns.stats()
+    assert stats["Total Records"] == portfolio.drawdowns.count() > 0
+    assert stats["Total Active Drawdowns"] in (0, 1)
+    returns = two.equity.pct_change().fillna(two.equity.iloc[0] / two.capital - 1)
+    np.testing.assert_allclose(portfolio.returns(), returns, atol=1e-8)
+    assert portfolio.returns_stats()["Sharpe Ratio"] == pytest.approx(
+        two.stats()["sharpe"], rel=1e-5
+    )
+
+
+def test_statistics_are_taken_without_vectorbts_compiler(two: BacktestRun) -> None:
+    before = len(reduce_mapped_nb.overloads)
+    two.portfolio.stats()
+    two.portfolio.trades.stats(group_by=True)
+    assert len(reduce_mapped_nb.overloads) == before
+
+
+def test_quick_statistics_are_vectorbts_own(two: BacktestRun) -> None:
+    """One reducer through vectorbt's compiled loop, all of them against numpy."""
+    for name in ("pnl", "return", "size", "entry_idx"):
+        quick = two.portfolio.trades.map_field(name)
+        values = pd.Series(quick.values.astype(float)).groupby(quick.col_arr)
+        for statistic in ("min", "max", "mean", "median", "sum", "std"):
+            ours = getattr(quick, statistic)(group_by=False)
+            np.testing.assert_allclose(ours, getattr(values, statistic)(), rtol=1e-12)
+    quick = two.portfolio.trades.pnl
+    theirs = MappedArray(**quick.config).mean(group_by=False)
+    pd.testing.assert_series_equal(quick.mean(group_by=False), theirs)
+
+
+@pytest.mark.parametrize("kind", ["two symbols", "one symbol", "no trades"])
+def test_pictures_show_in_notebooks_and_in_panel(two: BacktestRun, kind: str) -> None:
+    panel = pytest.importorskip("panel")
+    bars = 400 if kind == "one symbol" else 20
+    run = two if kind == "two symbols" else backtest(noise(2, bars=bars))
+    figures = [run.portfolio.plot()]
+    if kind == "two symbols":
+        figures += [
+            run.portfolio.plot(column="AAPL", group_by=False),
+            run.portfolio.drawdowns.plot(),
+            run.portfolio.trades.plot(column="AAPL"),
+        ]
+    for figure in figures:
+        assert len(figure.data) >= 3
+        bundle = figure._repr_mimebundle_(include=None, exclude=None)
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+        model = panel.pane.Plotly(figure).get_root()
+        assert len(model.data) == len(figure.data)
 
 
 def test_vectorbts_own_simulator_makes_the_same_trades() -> None:

@@ -31,13 +31,13 @@ class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
 
     @property
     def stats_defaults(self) -> dict[str, Any]:
-        """Defaults of `stats`, with the trading year."""
-        return self._with_year(super().stats_defaults)
+        """Defaults of `stats`: the trading year, and no warnings of what does not apply."""
+        return self._ours(super().stats_defaults)
 
     @property
     def plots_defaults(self) -> dict[str, Any]:
-        """Defaults of `plot`, with the trading year."""
-        return self._with_year(super().plots_defaults)
+        """Defaults of `plot`: the trading year, and no warnings of what does not apply."""
+        return self._ours(super().plots_defaults)
 
     def get_returns_acc(self, *, year_freq: Any = None, **options: Any) -> Any:
         """Return the accessor of returns, with the trading year unless another is given."""
@@ -71,8 +71,9 @@ class RunPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt is untyped
         values = [np.nan if _infinite(value) else value for value in found]
         return pd.Series(values, index=found.index, name=found.name, dtype=found.dtype)
 
-    def _with_year(self, defaults: dict[str, Any]) -> dict[str, Any]:
-        return {**defaults, "settings": {**defaults["settings"], "year_freq": self._year}}
+    def _ours(self, defaults: dict[str, Any]) -> dict[str, Any]:
+        settings = {**defaults["settings"], "year_freq": self._year}
+        return {**defaults, "settings": settings, "silence_warnings": True}
 
 
 def portfolio_of(tape: Tape, outcome: Outcome, *, capital: float) -> RunPortfolio:
