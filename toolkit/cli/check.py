@@ -16,9 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from toolkit.cli import console
-from toolkit.cli.costs import with_costs
+from toolkit.cli.costs import FlatOption, SessionsOption, with_costs
+from toolkit.cli.grids import GridOption, grid_of
 from toolkit.core.costs import Costs
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.hours import checked_sessions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +43,6 @@ FileArgument = Annotated[
 ]
 CutsOption = Annotated[int, typer.Option(help="At how many bars the future is cut off.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the random cuts or starts.")]
-GridOption = Annotated[
-    list[str] | None,
-    typer.Option("--grid", metavar="NAME=A,B", help="Values of a parameter; repeatable."),
-]
 FunctionOption = Annotated[
     str | None,
     typer.Option(metavar="FILE.py:NAME", help="Your own function of bars instead of the strategy."),
@@ -92,7 +90,7 @@ def warmup(
     from toolkit.session.checking import check_warmup
 
     chosen = console.parameters_of(parameters)
-    found = check_warmup(file, chosen, grid=_grid(grid), seed=seed)
+    found = check_warmup(file, chosen, grid=grid_of(grid) if grid else None, seed=seed)
     return _print(found, as_json=as_json, shown=_warm_ups)
 
 
@@ -104,6 +102,8 @@ def costs(
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
     costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     margin_bps: Annotated[
         float,
         typer.Option(help="Slippage that the edge must survive beyond what is given, in bps."),
@@ -118,6 +118,8 @@ def costs(
         console.parameters_of(parameters),
         capital=capital,
         costs=costs,
+        sessions=checked_sessions(sessions),
+        flat_before_close=flat_before_close,
         margin_bps=margin_bps,
     )
     return _print(found, as_json=as_json, shown=_profits)
@@ -152,6 +154,8 @@ def vectorbt(
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
     costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     as_json: console.JsonOption = False,
 ) -> int:
     """Trade once more in vectorbt's own simulator and compare trade by trade (ten seconds)."""
@@ -164,6 +168,8 @@ def vectorbt(
             chosen,
             capital=capital,
             costs=costs,
+            sessions=checked_sessions(sessions),
+            flat_before_close=flat_before_close,
         )
     return _print(found, as_json=as_json, shown=_pairs)
 
@@ -176,19 +182,34 @@ def every(
     parameters: console.SetOption = None,
     capital: console.CapitalOption = 10_000.0,
     costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     as_json: console.JsonOption = False,
 ) -> int:
     """Run data, lookahead, warmup and costs; one line each."""
     from toolkit.session import checking
 
     chosen = console.parameters_of(parameters)
+    hours = checked_sessions(sessions)
     checks: dict[str, Callable[[], CheckResult]] = {
         "data": lambda: checking.check_data(file),
         "lookahead": lambda: checking.check_lookahead(
-            file, parameters=chosen, capital=capital, costs=costs
+            file,
+            parameters=chosen,
+            capital=capital,
+            costs=costs,
+            sessions=hours,
+            flat_before_close=flat_before_close,
         ),
         "warmup": lambda: checking.check_warmup(file, chosen),
-        "costs": lambda: checking.check_costs(file, chosen, capital=capital, costs=costs),
+        "costs": lambda: checking.check_costs(
+            file,
+            chosen,
+            capital=capital,
+            costs=costs,
+            sessions=hours,
+            flat_before_close=flat_before_close,
+        ),
     }
     results = {name: _tried(run) for name, run in checks.items()}
     ok = all(result["ok"] for result in results.values())
@@ -297,19 +318,6 @@ def _summary(results: dict[str, dict[str, Any]]) -> Table:
         mark = "[green]ok[/]" if result["ok"] else "[red]no[/]"
         table.add_row(mark, name, escape(result["sentence"]))
     return table
-
-
-def _grid(assignments: list[str] | None) -> dict[str, list[Any]]:
-    grid: dict[str, list[Any]] = {}
-    for assignment in assignments or ():
-        name, equals, text = assignment.partition("=")
-        if not equals or not text:
-            raise ConfigError(
-                f"--grid {assignment}: write NAME=A,B", field="--grid", allowed="NAME=A,B"
-            )
-        sets = [console.parameters_of([f"{name}={value}"]) for value in text.split(",")]
-        grid[name.strip()] = [each[name.strip()] for each in sets]
-    return grid
 
 
 def _function(where: str) -> Callable[[pd.DataFrame], Any]:

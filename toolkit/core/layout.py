@@ -6,6 +6,7 @@ Money is int64 micro-dollars, times are int64 microseconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple, get_type_hints
 
 import numpy as np
@@ -154,6 +155,13 @@ class Decisions(NamedTuple):
     entry: Bools
     exit: Bools
     atr: Floats
+
+    def digest(self, salt: str = "") -> str:
+        """Return 16 hex digits that tell these entries and exits, with `salt`, from any others."""
+        found = blake2b(salt.encode(), digest_size=8)
+        for values in (self.entry, self.exit):
+            found.update(np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
 
 
 class Rules(NamedTuple):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
+from toolkit.market.hours import Sessions
+from toolkit.session.kept import keep
 from toolkit.session.pictures import picture
 from toolkit.session.recorded_market import WARM_UP_BARS
+from toolkit.session.study import trial_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.research.checks.lookahead import LookaheadCheck
     from toolkit.research.checks.warmup import Given, WarmupCheck
     from toolkit.research.progress import Report
+    from toolkit.research.store.run_store import RunStore
     from toolkit.research.tape import Bars
     from toolkit.research.vbt.agreement import CrossCheck
     from toolkit.research.vbt.signal_table import SignalTable
@@ -33,6 +38,8 @@ def check_lookahead(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     cuts: int = 60,
     seed: int = 0,
     relative: float | None = None,
@@ -51,6 +58,8 @@ def check_lookahead(
         parameters=parameters,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         cuts=cuts,
         seed=seed,
         relative=relative,
@@ -93,6 +102,8 @@ def check_costs(
     *,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     margin_bps: float = 1.0,
     progress: bool | Report = True,
 ) -> CostsCheck:
@@ -107,6 +118,8 @@ def check_costs(
         parameters,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         margin_bps=margin_bps,
         progress=progress,
     )
@@ -136,6 +149,8 @@ def check_vectorbt(
     *,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
 ) -> CrossCheck:
     """Trade once more in vectorbt's simulator and compare trade by trade; takes ten seconds.
 
@@ -145,7 +160,14 @@ def check_vectorbt(
     from toolkit.research.vbt.crosscheck import crosscheck
 
     if not isinstance(bars, BacktestRun):
-        bars = backtest(bars, parameters, capital=capital, costs=costs)
+        bars = backtest(
+            bars,
+            parameters,
+            capital=capital,
+            costs=costs,
+            sessions=sessions,
+            flat_before_close=flat_before_close,
+        )
     return replace(crosscheck(bars), plotter=picture)
 
 
@@ -157,15 +179,21 @@ def backtest_signals(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     lookahead: bool = False,
     progress: bool | Report = True,
+    store: bool | RunStore = True,
 ) -> BacktestRun | SignalTable:
     """Trade the user's own entries and exits, such as vectorbt's, by our rules; one call.
 
-    See `research.vbt.signals` and docs/research/vectorbt.md. Raises ConfigError and DataError.
+    The result is kept for `tk.runs()` and counts as trials, unless `store` is False. See
+    `research.vbt.signals` and docs/research/vectorbt.md. Raises ConfigError and DataError.
     """
+    from toolkit.research.backtest import BacktestRun
     from toolkit.research.vbt.signals import backtest_signals as run
 
+    began = time.perf_counter()
     result = run(
         bars,
         entries,
@@ -173,7 +201,23 @@ def backtest_signals(
         parameters=parameters,
         capital=capital,
         costs=costs,
+        sessions=sessions,
+        flat_before_close=flat_before_close,
         lookahead=lookahead,
         progress=progress,
     )
-    return replace(result, plotter=picture)
+    seconds = time.perf_counter() - began
+    if isinstance(result, BacktestRun):
+        kept: BacktestRun | SignalTable = keep(
+            result, store=store, seconds=seconds, bars=bars, trials=trial_of, source="signals"
+        )
+    else:
+        kept = keep(
+            result,
+            store=store,
+            seconds=seconds,
+            bars=bars,
+            trials=lambda table: table.trials(),
+            source="signals",
+        )
+    return replace(kept, plotter=picture)

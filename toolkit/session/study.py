@@ -126,18 +126,13 @@ def runs(path: Path | str | None = None) -> Runs:
 
 def trial_of(run: BacktestRun) -> tuple[list[str], Floats]:
     """Return the digest of a run, and its Sharpe ratio of one period."""
-    from hashlib import blake2b
-
     import numpy as np
 
     from toolkit.research.store.trials import trial_digest
 
     digest = trial_digest(run.parameters, run.costs)
     if run.signals is not None:  # what is tried there is the signals
-        own = blake2b(digest.encode(), digest_size=8)
-        own.update(np.ascontiguousarray(run.signals.entry).tobytes())
-        own.update(np.ascontiguousarray(run.signals.exit).tobytes())
-        digest = own.hexdigest()
+        digest = run.signals.digest(digest)
     return [digest], np.array([run.score.moments.sharpe])
 
 

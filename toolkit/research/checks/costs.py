@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from toolkit.core.costs import MAX_BPS, Costs
 from toolkit.core.parameters import Parameters
 from toolkit.errors import DataError
+from toolkit.market.hours import Sessions
 from toolkit.research.backtest import BacktestRun, backtest, run_of
 from toolkit.research.checks.result import CheckResult
 from toolkit.research.plotting import Plotter
@@ -127,18 +129,28 @@ def check_costs(
     *,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     margin_bps: float = MARGIN_BPS,
     progress: bool | Report = True,
 ) -> CostsCheck:
     """Run the same signals at rising fees and slippage until the profit is gone.
 
-    `bars` may be a finished run, whose signals, capital and costs are taken. The fee is that of
-    stocks and of crypto; all other costs stay as given. Raises DataError where nothing traded.
+    `bars` may be a finished run, whose signals, capital, costs and sessions are taken. The fee is
+    that of stocks and of crypto; all other costs stay as given. Raises DataError where nothing
+    traded.
     """
     if isinstance(bars, BacktestRun):
         run = bars
     else:
-        run = backtest(bars, parameters, capital=capital, costs=costs)
+        run = backtest(
+            bars,
+            parameters,
+            capital=capital,
+            costs=costs,
+            sessions=sessions,
+            flat_before_close=flat_before_close,
+        )
     if not len(run.outcome.trips):
         raise DataError(
             f"nothing to check: {run.note}", field="trades", allowed="at least one closed trade"
@@ -148,18 +160,15 @@ def check_costs(
     turnover = float((bought + sold).mean())
     error = float(trips["profit"].std() / 1e6 / math.sqrt(len(trips)))
     fee, slippage = _fee(run), run.costs.slippage_bps
-    total = 2 + POINTS * POINTS
-    with progress_of(progress, total=total, what="costs") as report:
-        runner = _Runner(run)
-        fee_end = _break_even(lambda bps: runner(bps, slippage).profit)
-        report(1, total)
-        slippage_end = _break_even(lambda bps: runner(fee, bps).profit)
-        report(2, total)
+    runner = _Runner(run)
+    fee_end = _break_even(lambda bps: runner(bps, slippage).profit)
+    slippage_end = _break_even(lambda bps: runner(fee, bps).profit)
+    pairs = list(product(_axis(fee, fee_end), _axis(slippage, slippage_end)))
+    with progress_of(progress, total=len(pairs), what="costs") as report:
         points = []
-        for fees in _axis(fee, fee_end):
-            for slips in _axis(slippage, slippage_end):
-                points.append(runner(fees, slips))
-                report(2 + len(points), total)
+        for fees, slips in pairs:
+            points.append(runner(fees, slips))
+            report(len(points), len(pairs))
     return CostsCheck(
         assumed=runner(fee, slippage),
         free=runner.free(),
@@ -244,7 +253,7 @@ def _axis(assumed: float, end: float) -> list[float]:
     """Return even steps from 0 past what is assumed and where the edge dies."""
     most = max(2.0 * assumed, 2.0 * end if math.isfinite(end) else MAX_BPS, 2.0)
     steps = np.linspace(0.0, min(most, MAX_BPS), POINTS)
-    return [round(float(step), 3) for step in steps]
+    return sorted({assumed, *(round(float(step), 3) for step in steps)})
 
 
 def _dollars(amount: float) -> str:

@@ -13,6 +13,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
+from toolkit.market.hours import Sessions
 from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
 from toolkit.research.backtest import BacktestRun, backtest
 from toolkit.research.checks.columns import Function, timed
@@ -90,6 +91,8 @@ def check_lookahead(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     cuts: int = CUTS,
     seed: int = 0,
     relative: float | None = None,
@@ -107,8 +110,14 @@ def check_lookahead(
     frame = _frame(bars, as_passed=function is not None)
     if function is None:
         what = "indicators, signals and trades"
-        tested = _Strategy(parameters_from(parameters), checked_capital(capital), costs or Costs())
-        function, default = tested, 0.0
+        function = _Strategy(
+            parameters=parameters_from(parameters),
+            capital=checked_capital(capital),
+            costs=costs or Costs(),
+            sessions=sessions,
+            flat_before_close=flat_before_close,
+        )
+        default = 0.0
     else:
         what, default = "what the function returns", RELATIVE
     data = timed(frame)
@@ -149,16 +158,25 @@ def _frame(bars: pd.DataFrame | Bars, *, as_passed: bool) -> pd.DataFrame:
     return bars_of(bars)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Strategy:
     """Everything that a run says at a bar, as columns of the tape's rows."""
 
     parameters: Parameters
     capital: float
     costs: Costs
+    sessions: Sessions
+    flat_before_close: float
 
     def __call__(self, bars: pd.DataFrame) -> dict[str, Any]:
-        run = backtest(bars, self.parameters, capital=self.capital, costs=self.costs)
+        run = backtest(
+            bars,
+            self.parameters,
+            capital=self.capital,
+            costs=self.costs,
+            sessions=self.sessions,
+            flat_before_close=self.flat_before_close,
+        )
         return _said(run)
 
 

@@ -139,6 +139,7 @@ def _of_backtest(run: BacktestRun, options: dict[str, Any]) -> Entry:
     frames = {"trades": run.trades, "equity": run.equity.reset_index()}
     if run.signals is not None:
         frames["signals"] = pd.DataFrame(run.signals._asdict())
+        options = {**options, "signals": run.signals.digest()}  # runs of others are others
     held = int(np.count_nonzero(run.outcome.lots["value"]))
     return Entry(
         kind="backtest",

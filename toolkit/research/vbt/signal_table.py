@@ -19,6 +19,9 @@ from toolkit.research.backtest import BacktestRun, run_of
 from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges, score
+from toolkit.research.store.data import Data
+from toolkit.research.store.record import Entry
+from toolkit.research.store.trials import trial_digest
 from toolkit.research.tape import Tape
 from toolkit.research.validation.overfitting import (
     cross_validate,
@@ -44,15 +47,19 @@ class SignalWork:
     capital: float
     costs: Costs
 
+    def signals(self, label: Label) -> Decisions:
+        """Return entries and exits of one combination."""
+        entry, exit_ = (unpacked(bits, len(self.base.entry)) for bits in self.sets[label])
+        return self.base._replace(entry=entry, exit=exit_)
+
     def run(self, label: Label) -> BacktestRun:
         """Trade one combination."""
-        entry, exit_ = (unpacked(bits, len(self.base.entry)) for bits in self.sets[label])
         return run_of(
             self.tape,
             self.parameters,
             capital=self.capital,
             costs=self.costs,
-            signals=self.base._replace(entry=entry, exit=exit_),
+            signals=self.signals(label),
         )
 
 
@@ -60,7 +67,8 @@ class SignalWork:
 class SignalTable:
     """One row per combination that was run, in the order of `work.sets`.
 
-    `levels` name what the labels hold; the runs that it returns get its `plotter`.
+    `levels` name what the labels hold; the runs that it returns get its `plotter`; `id` finds the
+    table in the store.
     """
 
     work: SignalWork
@@ -69,6 +77,7 @@ class SignalTable:
     moments: Floats
     blocks: Floats
     edges: Ints
+    id: str = ""
     plotter: Plotter | None = field(default=None)
 
     @cached_property
@@ -141,6 +150,32 @@ class SignalTable:
         return (
             f"best of {len(self.metrics)}: {which}, Sharpe {sharpe:.2f}; probability that it is"
             f" more than luck {self.deflated_sharpe:.0%}, of overfitting {self.pbo:.0%}"
+        )
+
+    def trials(self) -> tuple[list[str], Floats]:
+        """Return a digest of each combination with its costs, and Sharpe ratios of one period."""
+        digest = trial_digest(self.work.parameters, self.work.costs)
+        digests = [self.work.signals(label).digest(digest) for label in self.labels]
+        moments = [Moments(int(row[0]), *row[1:].tolist()) for row in self.moments]
+        return digests, np.array([each.sharpe for each in moments])
+
+    def entry(self) -> Entry:
+        """Return what the store keeps: the table, and the figures of its best combination."""
+        work, figures = self.work, {}
+        if (self.frame["trades"] > 0).any():
+            best = self._best("sharpe")
+            row = self.metrics[self.labels.index(best)].tolist()
+            named = {name: str(v) for name, v in zip(self.levels, best, strict=True)}
+            figures = {**dict(zip(METRICS, row, strict=True)), "best": named}
+        return Entry(
+            kind="signals",
+            data=Data.of(work.tape),
+            parameters=work.parameters,
+            capital=work.capital,
+            costs=work.costs,
+            options={"levels": list(self.levels), "signals": self.trials()[0]},
+            figures={"sets": len(self.labels), **figures},
+            frames={"results": self.frame.reset_index()},
         )
 
     def _best(self, metric: str) -> Label:

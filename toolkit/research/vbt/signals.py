@@ -14,6 +14,7 @@ from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.hours import Sessions
 from toolkit.market.tables import MarketTable
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.checks.lookahead import check_lookahead
@@ -38,6 +39,8 @@ def backtest_signals(
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
     costs: Costs | None = None,
+    sessions: Sessions = "all",
+    flat_before_close: float = 0.0,
     lookahead: bool = False,
     progress: bool | Report = True,
 ) -> BacktestRun | SignalTable:
@@ -53,7 +56,7 @@ def backtest_signals(
     chosen, capital = parameters_from(parameters), checked_capital(capital)
     if lookahead:
         _refuse_lookahead(bars, entries, progress)
-    tape = tape_of(bars)
+    tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     frame = tape.frame if isinstance(bars, (MarketTable, str, Path)) else bars
     buying, selling = _computed(frame, entries, exits)
     one = given(buying, tape, name="entries", bars=frame)
