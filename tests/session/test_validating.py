@@ -79,6 +79,17 @@ def test_looks_at_a_hold_out_are_counted_for_good() -> None:
     assert (look.looks, look.tried) == (2, 0)
 
 
+def test_a_validation_can_seal_and_look_once() -> None:
+    found = tk.validate(pulled_back(1), GRID, share=0.3, draws=100, **OTHERS)
+    assert found.look is not None and found.look.looks == 1
+    assert len(found.run.tape.frame) == 2100 and len(found.look.run.tape.frame) == 900
+    sealed = found.frame[found.frame["part"] == "hold_out"].set_index("figure")
+    assert sealed.loc["looks", "value"] == 1
+    assert sealed.loc["sharpe", "passed"] is bool(found.look.sharpe > 0.0)
+    lost = "on the hold-out" in "; ".join(found.reasons)
+    assert lost or found.look.sharpe > 0.0
+
+
 def test_bands_and_histories_have_pictures() -> None:
     run = tk.backtest(pulled_back(1), {**BASE, "rsi_length": 9}, store=False)
     assert tk.bootstrap(run, draws=100).plotter is not None

@@ -33,6 +33,9 @@ def validate(
         bool, typer.Option("--anchored", help="Each training begins with the data.")
     ] = False,
     groups: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 10,
+    share: Annotated[
+        float, typer.Option(help="Seal the last share of the bars, and look once at the end.")
+    ] = 0.0,
     draws: Annotated[int, typer.Option(help="Histories of bootstrap and Monte Carlo.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of bootstrap and Monte Carlo.")] = 0,
     capital: console.CapitalOption = 10_000.0,
@@ -59,6 +62,7 @@ def validate(
         test=test,
         anchored=anchored,
         groups=groups,
+        share=share,
         draws=draws,
         seed=seed,
         base=console.parameters_of(parameters),
@@ -82,7 +86,7 @@ def _print(found: Validation) -> None:
     chosen = ", ".join(f"{name} {found.parameters[name]}" for name in found.basis.axes)
     paper.print(f"Best of {found.basis.sets:,} sets: {chosen}")
     paper.print(_figures(found))
-    parts = (found.walk_forward, found.cross_validation, found.plateau)
+    parts = (found.walk_forward, found.cross_validation, found.look, found.plateau)
     for part in (*parts, found.bootstrap, found.monte_carlo):
         if part is not None:
             paper.print(part.sentence)

@@ -142,6 +142,7 @@ def hold_out(
         sessions=sessions,
         flat_before_close=flat_before_close,
         ledger=place.trials,
+        plotter=picture,
     )
 
 
@@ -199,6 +200,7 @@ def validate(
     test: int | None = None,
     anchored: bool = False,
     groups: int = 10,
+    share: float = 0.0,
     draws: int = 1000,
     seed: int = 0,
     base: Parameters | Mapping[str, Any] | None = None,
@@ -212,25 +214,22 @@ def validate(
     """Say in one sentence whether the data supports a set: all tests at once.
 
     `grid` is swept first, or is the table of a sweep of these bars (`base`, `capital` and `costs`
-    are then the table's). See `research.validation.validate`. Raises ConfigError and DataError.
+    are then the table's). The last `share` of the timestamps is sealed first and looked at once at
+    the end (see `hold_out`); 0 seals nothing. See `research.validation.validate`. Raises
+    ConfigError and DataError.
     """
     from toolkit.research.sweeps.table import SweepTable
     from toolkit.research.validation.validate import validate as run
     from toolkit.session.study import sweep
 
+    hours: Any = {"sessions": sessions, "flat_before_close": flat_before_close}
+    sealed = None
+    if share:
+        bars, sealed = hold_out(bars, share=share, **hours)
     table = grid
     if not isinstance(table, SweepTable):
-        table = sweep(
-            bars,
-            table,
-            base=base,
-            capital=capital,
-            costs=costs,
-            sessions=sessions,
-            flat_before_close=flat_before_close,
-            store=store,
-            progress=progress,
-        )
+        money: Any = {"base": base, "capital": capital, "costs": costs}
+        table = sweep(bars, table, store=store, progress=progress, **money, **hours)
     began = time.perf_counter()
     found = run(
         bars,
@@ -243,10 +242,12 @@ def validate(
         groups=groups,
         draws=draws,
         seed=seed,
-        sessions=sessions,
-        flat_before_close=flat_before_close,
         progress=progress,
+        **hours,
     )
+    if sealed is not None:
+        look = sealed.look(found.parameters, capital=table.capital, costs=table.costs)
+        found = replace(found, look=look)
     found = _kept(found, store=store, began=began, bars=bars, source="validation")
     return with_pictures(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
@@ -13,6 +13,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.hours import Sessions
 from toolkit.research.backtest import BacktestRun
+from toolkit.research.plotting import Plotter
 from toolkit.research.store.trials import DataKey, TrialLedger
 from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.validation.overfitting import probabilistic_sharpe
@@ -33,6 +34,7 @@ def hold_out(
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     ledger: TrialLedger,
+    plotter: Plotter | None = None,
 ) -> tuple[pd.DataFrame, Sealed]:
     """Return the bars to work on, and the last `share` of the timestamps sealed.
 
@@ -55,12 +57,13 @@ def hold_out(
     research = cut(tape, 0, first).frame.copy()
     research.attrs = {
         **tape.frame.attrs,
-        "source": tape.source,
+        "source": f"{tape.source}, without its hold-out of {share:g}",
         "timeframe": tape.timeframe,
         "feed": tape.feed,
         "adjustment": tape.adjustment,
     }
-    return research, Sealed(first=first, steps=steps, tape=tape, ledger=ledger)
+    sealed = Sealed(first=first, steps=steps, tape=tape, ledger=ledger, plotter=plotter)
+    return research, sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -71,6 +74,7 @@ class Sealed:
     steps: int
     tape: Tape
     ledger: TrialLedger
+    plotter: Plotter | None = None
 
     def look(
         self,
@@ -89,7 +93,8 @@ class Sealed:
         key = DataKey.of(cut(self.tape, self.first, self.steps))
         tried = self.ledger.known(key).count
         looks = self.ledger.look(key, "hold-out")
-        return Look(run=segments.run(chosen, self.first, self.steps), looks=looks, tried=tried)
+        run = replace(segments.run(chosen, self.first, self.steps), plotter=self.plotter)
+        return Look(run=run, looks=looks, tried=tried)
 
     def __repr__(self) -> str:
         times = self.tape.frame["timestamp"].iloc[self.tape.steps()]
@@ -105,6 +110,10 @@ class Look(Pictured):
     run: BacktestRun
     looks: int
     tried: int
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw the run on the sealed bars; raises ConfigError where there is no plotter."""
+        return self.run.plot(kind, **options)
 
     @property
     def sharpe(self) -> float:

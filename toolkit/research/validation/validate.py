@@ -28,6 +28,7 @@ from toolkit.research.validation.combinatorial import (
     combined_over,
 )
 from toolkit.research.validation.folds import Combinations, Fold, walk
+from toolkit.research.validation.hold_out import Look
 from toolkit.research.validation.monte_carlo import MonteCarlo, monte_carlo
 from toolkit.research.validation.pictured import Pictured, counted, percent
 from toolkit.research.validation.plateau import Plateau
@@ -130,7 +131,10 @@ def _check_same(tape: Tape, table: SweepTable) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Validation(Pictured):
-    """All that was found; what the bars were too few for is None."""
+    """All that was found; what the bars were too few for is None.
+
+    `look` is None without a hold-out.
+    """
 
     verdict: Verdict
     table: SweepTable
@@ -142,6 +146,7 @@ class Validation(Pictured):
     plateau: Plateau
     bootstrap: Bootstrap | None
     monte_carlo: MonteCarlo | None
+    look: Look | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -183,6 +188,8 @@ class Validation(Pictured):
             found.append(
                 f"{percent(crossed.loss_probability)} of the cross-validated histories lose"
             )
+        if self.look is not None and not self.look.sharpe > 0.0:
+            found.append(f"it {_ended(self.look.sharpe)} on the hold-out")
         return tuple(found)
 
     @property
@@ -202,6 +209,9 @@ class Validation(Pictured):
         if not math.isnan(self.plateau.width):
             kept = percent(self.plateau.width)
             parts.append(f"{kept} of the neighbouring sets are nearly as good")
+        if self.look is not None:
+            seen = "once" if self.look.looks == 1 else f"{self.look.looks:,} times"
+            parts.append(f"on the hold-out, looked at {seen}, it is {self.look.sharpe:.2f}")
         parts.append(f"skill is {percent(o.deflated_sharpe)} probable")
         return "; ".join(parts)
 
@@ -215,6 +225,7 @@ class Validation(Pictured):
             for row in self.verdict.frame.to_dict("records")
         ]
         rows += _walk_rows(self.walk_forward) + _cross_rows(self.cross_validation)
+        rows += _look_rows(self.look)
         rows.append(_row("plateau", "width", self.plateau.width))
         rows.append(_row("plateau", "neighbours", self.plateau.neighbours))
         rows += _band_rows("bootstrap", self.bootstrap) + _band_rows("trades", self.monte_carlo)
@@ -281,6 +292,17 @@ def _cross_rows(crossed: CombinatorialPurged | None) -> list[dict[str, Any]]:
     return [
         {**lost, "passed": crossed.loss_probability <= MAX_LOSS_PROBABILITY},
         {**median, "low": float(ratios.min()), "high": float(ratios.max())},
+    ]
+
+
+def _look_rows(look: Look | None) -> list[dict[str, Any]]:
+    if look is None:
+        return []
+    first = _row("hold_out", "sharpe", look.sharpe, "above 0")
+    names = ("haircut_sharpe", "looks", "tried", "probability")
+    return [
+        {**first, "passed": look.sharpe > 0.0},
+        *(_row("hold_out", name, getattr(look, name)) for name in names),
     ]
 
 
