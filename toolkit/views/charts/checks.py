@@ -73,6 +73,8 @@ def findings_figure(findings: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     source, drawn = ColumnDataSource(data), {}
     looks = (("error", "loss", "x"), ("warning", "warning", "diamond"), ("note", "muted", "circle"))
     for severity, colour, marker in looks:
+        if severity not in data["severity"]:
+            continue
         marks = plot.scatter(
             "time",
             "kind",
@@ -92,7 +94,8 @@ def findings_figure(findings: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
         ("mend", "@advice"),
     ]
     hover(plot, list(drawn.values()), tooltips, times=("time",))
-    legend_above(plot, drawn)
+    if drawn:
+        legend_above(plot, drawn)
     apply_theme(plot, theme)
     return plot
 
@@ -113,6 +116,7 @@ def warmup_figure(settled: pd.DataFrame, *, loaded: int, theme: Theme = LIGHT) -
         name="warmup",
         title=f"Bars until signals agree with those of a long history; the bot loads {loaded:,}",
         height=96 + 26 * len(names),
+        x_range=(0.0, 1.06 * max(loaded, *(b for b in rows["signals"] if math.isfinite(b)), 1.0)),
         y_range=FactorRange(factors=list(reversed(names))),
         min_border_left=190,
     )
@@ -123,12 +127,13 @@ def warmup_figure(settled: pd.DataFrame, *, loaded: int, theme: Theme = LIGHT) -
         kept = [i for i, value in enumerate(rows["enough"]) if bool(value) is enough]
         data = {"set": [names[i] for i in kept]}
         data["bars"] = [float(rows["signals"].iloc[i]) for i in kept]
+        if not kept:
+            continue
         bars = plot.hbar(y="set", right="bars", height=0.6, source=ColumnDataSource(data))
         bars.glyph.line_color = None
         drawn.append(role(bars.glyph, fill_color=colour) and bars)
     limit = Span(location=loaded, dimension="height", line_dash="dashed", line_width=1.5)
     plot.add_layout(role(limit, line_color="text"))
-    plot.x_range.start = 0
     hover(plot, drawn, [("@set", "@bars{0,0} bars")])
     apply_theme(plot, theme)
     return plot

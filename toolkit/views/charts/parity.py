@@ -31,7 +31,7 @@ def causes_figure(causes: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     total = float(causes["cost"].sum())
     plot = chart(
         name="causes",
-        title=f"What differs cost {total:+,.2f} $ in all; above 0 the session earned less",
+        title=_cost(total) if len(causes) else "No trade differs from the backtest",
         height=96 + 30 * len(names),
         y_range=FactorRange(factors=list(reversed(names))),
         min_border_left=130,
@@ -62,7 +62,9 @@ def causes_figure(causes: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
         for less in (True, False):
             _say(plot, source.data, less=less)
     plot.add_layout(role(Span(location=0, dimension="height"), line_color="muted"))
-    plot.x_range.range_padding = 0.35
+    plot.x_range.range_padding = 0.5
+    if not len(causes):
+        plot.x_range.start, plot.x_range.end = -1.0, 1.0
     hover(plot, drawn, [("@cause", "@cost{+0,0.00} $"), ("trades", "@count{0,0}")])
     apply_theme(plot, theme)
     return plot
@@ -103,6 +105,10 @@ def pairs_figure(
     layout = timeline.layout(name="pairs", readings=readings)
     apply_theme(layout, theme)
     return layout
+
+
+def _cost(total: float) -> str:
+    return f"What differs cost {total:+,.2f} $ in all; above 0 the session earned less"
 
 
 def _say(plot: Any, data: dict[str, list[Any]], *, less: bool) -> None:

@@ -42,6 +42,8 @@ def plateau_figure(
         ("worse", "loss", "x", 8),
     )
     for kind, colour, marker, size in looks:
+        if kind not in data["kind"]:
+            continue
         dots = plot.scatter(
             "x",
             "y",
