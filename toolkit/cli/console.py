@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -56,6 +58,22 @@ def ask(question: str) -> str:
 def print_error(message: str) -> None:
     """Say what went wrong; the message is shown as it is."""
     screen.print(f"[bold red]error:[/] {escape(message)}")
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show the toolkit's own warnings as a line on the screen, and others as Python does."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *others: Any, **more: Any) -> None:
+        if category.__module__.startswith("toolkit."):
+            screen.print(f"[yellow]warning:[/] {escape(str(message))}")
+        else:
+            usual(message, category, *others, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment] # its other arguments pass through
+        yield
 
 
 def print_json(value: Any) -> None:

@@ -77,7 +77,8 @@ def configure(
 def main() -> int:
     """Run a command; returns 0, 1 when it failed, 2 when it was asked wrongly."""
     try:
-        result = app(standalone_mode=False)
+        with console.plain_warnings():
+            result = app(standalone_mode=False)
     except typer.Exit as ended:
         if ended.exit_code == console.INTERRUPTED:
             console.screen.print("stopped")

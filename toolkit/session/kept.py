@@ -66,7 +66,7 @@ def keep(
 
 def not_kept(error: StoreError) -> None:
     """Tell once, where the user called, that something is not in the store."""
-    message = f"not kept: {error.message}; the result is in memory, store=False keeps this quiet"
+    message = f"not kept: {error.message}; the result is in memory; store=False (--no-store) keeps nothing, quietly"
     warnings.warn(message, NotKept, stacklevel=4)
 
 

@@ -31,7 +31,9 @@ from toolkit.research.tape import Bars, Tape, tape_of
 if TYPE_CHECKING:
     import pandas as pd
 
-TASK = 256  # sets of one decision setting that are run in one go
+
+class Unfinished(UserWarning):
+    """A sweep ended before all its sets were run; those that were are in the table."""
 
 
 def sweep(
@@ -97,7 +99,7 @@ def sweep_of(
         if not progress.results.done.any():
             raise
         if isinstance(stopped, WorkersLost):
-            warnings.warn(f"{stopped.message}; what is done is kept", stacklevel=3)
+            warnings.warn(f"{stopped.message}; what is done is kept", Unfinished, stacklevel=3)
     return SweepTable(
         grid=progress.sets,
         results=progress.results,
@@ -139,7 +141,7 @@ class _Progress:
 def _run(progress: _Progress, search: Search, hand: Hand, crew: Crew, *, metric: str) -> None:
     start, sets = 0, progress.sets
     while True:
-        for rows in crew.map(hand, sets.groups(start=start, most=TASK)):
+        for rows in crew.map(hand, sets.groups(start=start, most=hand.most)):
             progress.put(rows)
         more = search.more(sets, _goodness(progress.results, metric))
         if more is None:
