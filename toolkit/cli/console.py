@@ -72,7 +72,7 @@ def plain_warnings() -> Iterator[None]:
             usual(message, category, *others, **more)
 
     with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment] # its other arguments pass through
+        warnings.showwarning = show
         yield
 
 

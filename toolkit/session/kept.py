@@ -66,7 +66,10 @@ def keep(
 
 def not_kept(error: StoreError) -> None:
     """Tell once, where the user called, that something is not in the store."""
-    message = f"not kept: {error.message}; the result is in memory; store=False (--no-store) keeps nothing, quietly"
+    message = (
+        f"not kept: {error.message}; the result is in memory; with store=False (--no-store) nothing"
+        " is kept, and nothing said"
+    )
     warnings.warn(message, NotKept, stacklevel=4)
 
 
