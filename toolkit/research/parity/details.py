@@ -11,7 +11,6 @@ from toolkit.core.types import Side
 from toolkit.research.parity.attribution import Difference
 from toolkit.research.parity.market import BarFact, Market
 from toolkit.research.parity.session import Cause, Session
-from toolkit.research.parity.trades import Leg
 
 SAME_PRICE = 1e-9
 FOLLOWS = "sized by another capital, after earlier differences"
@@ -160,11 +159,8 @@ def _unexplained(difference: Difference) -> str:
 
 def _moment(difference: Difference) -> datetime:
     """Return the last moment at which a fact can have made this difference."""
-    legs: list[Leg] = [leg for leg in (difference.live, difference.backtest) if leg is not None]
-    decided = difference.key[1]
-    if difference.side is Side.BUY:
-        return decided
-    return max([decided, *(leg.time for leg in legs)])
+    legs = [leg for leg in (difference.live, difference.backtest) if leg is not None]
+    return max([difference.key[1], *(leg.time for leg in legs)])
 
 
 def _at(time: datetime, session: Session) -> str:

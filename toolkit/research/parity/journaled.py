@@ -28,7 +28,7 @@ from toolkit.research.parity.session import Cause, Change, Execution, Lot, Seen,
 from toolkit.research.parity.trades import Key
 
 USUAL_DELAY = 0.5  # seconds from a bar's close to its decision, where none is known
-COMMANDED = timedelta(seconds=5)  # so soon after a command its orders are written down
+COMMANDED = timedelta(minutes=10)  # so long a sale may take after its command
 _SELLS = frozenset({"flatten", "halt"})
 
 
@@ -314,21 +314,30 @@ class _Reading:
         events += [(f.timestamp, 3, f) for f in self._fills if f.timestamp >= self._begin]
         for at, _, event in sorted(events, key=lambda e: e[:2]):
             if isinstance(event, Intent):
-                self._ask(facts, event, commands)
+                self._ask(facts, event)
             elif isinstance(event, Note):
                 facts.command(str(event.data["name"]), event.who)
             elif isinstance(event, (Order, Fill)):
                 facts.update(event, position=self._position(at))
-        return facts
+        executions = [replace(e, by_hand=self._is_by_hand(e, commands)) for e in facts.executions]
+        return replace(facts, executions=executions)
 
-    def _ask(self, facts: OrderFacts, intent: Intent, commands: Sequence[Note]) -> None:
+    def _is_by_hand(self, execution: Execution, commands: Sequence[Note]) -> bool:
+        """Whether a person sold: the session's end sells as well where there are hours."""
+        fill = execution.fill
+        if fill.reason is not Reason.FLATTEN:
+            return execution.by_hand
+        hours = self._runs[0].hours
+        return hours is None or any(
+            n.data["name"] in _SELLS and n.at <= fill.timestamp <= n.at + COMMANDED
+            for n in commands
+        )
+
+    def _ask(self, facts: OrderFacts, intent: Intent) -> None:
         request = intent.request
         assert request is not None
-        by_hand = intent.reason is Reason.FLATTEN and any(
-            n.data["name"] in _SELLS and abs(intent.made_at - n.at) <= COMMANDED for n in commands
-        )
         delay = (intent.made_at - request.timestamp - self._step).total_seconds()
-        facts.request(request, delay=max(delay, 0.0), by_hand=by_hand)
+        facts.request(request, delay=max(delay, 0.0))
 
     def _changes(self) -> Iterable[Change]:
         known = self._in_force(self._begin)

@@ -20,7 +20,6 @@ class _Asked:
     cleared_by: str = ""
     last: Order | None = None
     ended_at: int = 0
-    by_hand: bool = False
     failure: Failure | None = None
 
 
@@ -31,11 +30,14 @@ class OrderFacts:
     executions: list[Execution] = field(default_factory=list)
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _delays: dict[str, float] = field(default_factory=dict)
+    _leaving: dict[str, tuple[Reason, float, bool]] = field(default_factory=dict)
     _seen: set[tuple[str, datetime, float, str]] = field(default_factory=set)
 
     def request(self, request: OrderRequest, *, delay: float | None, by_hand: bool = False) -> None:
         """An order was asked for, `delay` seconds after its bar had closed; or by a person."""
-        self._asked[request.client_order_id] = _Asked(request, by_hand=by_hand)
+        self._asked[request.client_order_id] = _Asked(request)
+        if request.side is Side.SELL:
+            self._leaving[request.symbol] = (request.reason, delay or 0.0, by_hand)
         self._delays[request.client_order_id] = delay or 0.0
 
     def update(self, update: OrderUpdate, *, position: int) -> None:
@@ -50,8 +52,13 @@ class OrderFacts:
             return
         self._seen.add(key)
         decided = asked.request.timestamp if asked is not None else None
-        delay = self._delays.get(update.client_order_id, 0.0)
-        manual = update.reason is Reason.MANUAL or (asked is not None and asked.by_hand)
+        delay, manual = self._delays.get(update.client_order_id, 0.0), False
+        if update.side is Side.SELL and update.symbol in self._leaving:
+            # The broker's own order does it, under another name.
+            reason, late, by_hand = self._leaving[update.symbol]
+            if reason is update.reason:
+                delay, manual = late, by_hand
+        manual |= update.reason is Reason.MANUAL
         self.executions.append(
             Execution(fill=update, decided=decided, position=position, delay=delay, by_hand=manual)
         )
