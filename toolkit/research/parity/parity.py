@@ -41,6 +41,7 @@ def compare(
         backtest=tuple(rungs[0].trades.values()),
         differences=found,
         known=tuple(_facts(session, market)),
+        market=market.bars,
         notes=(*session.notes, *notes),
     )
 

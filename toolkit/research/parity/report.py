@@ -12,7 +12,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.report import rfc3339
-from toolkit.core.types import ZERO
+from toolkit.core.types import ZERO, Bar
+from toolkit.errors import ConfigError
 from toolkit.research.parity.attribution import Difference
 from toolkit.research.parity.session import Cause
 from toolkit.research.parity.trades import Leg, Trade
@@ -65,6 +66,7 @@ class ParityReport:
     backtest: tuple[Trade, ...]
     differences: tuple[Difference, ...]
     known: tuple[Fact, ...]
+    market: tuple[Bar, ...] = ()
     notes: tuple[str, ...] = ()
     plotter: Plotter | None = field(default=None)
 
@@ -102,6 +104,20 @@ class ParityReport:
         frame = pd.DataFrame(rows, columns=["cause", "symbol", "time", "detail"])
         frame["time"] = pd.to_datetime(frame["time"], utc=True).astype("datetime64[us, UTC]")
         return frame
+
+    def bars(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return the bars that the backtest traded on, by default of the first symbol."""
+        from toolkit.market.tables import frame_of
+
+        name = symbol or self.symbols[0]
+        if name not in self.symbols:
+            raise ConfigError(
+                f"the session did not trade {name!r}; it traded {', '.join(self.symbols)}",
+                field="symbol",
+                value=name,
+                allowed=list(self.symbols),
+            )
+        return frame_of(bar for bar in self.market if bar.symbol == name)
 
     @property
     def totals(self) -> dict[Cause, tuple[int, Decimal]]:
@@ -160,7 +176,7 @@ class ParityReport:
         return f"{text} Nothing is unexplained."
 
     def plot(self, kind: str | None = None, **options: Any) -> Any:
-        """Draw the report; raises ConfigError without a plotter."""
+        """Draw the report: `causes` (usual) or `pairs`; raises ConfigError without a plotter."""
         return draw(self.plotter, self, kind, **options)
 
     def to_json(self) -> dict[str, Any]:
