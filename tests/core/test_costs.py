@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.broker import fees as broker_fees
 from toolkit.core import execution
 from toolkit.core.costs import CRYPTO_TIERS, Charges, Costs, Owed
 from toolkit.core.hours import day_of
+from toolkit.core.inputs import costs_from
 from toolkit.core.layout import CHARGES, charges_of
 from toolkit.errors import ConfigError
 from toolkit.exchange import account
@@ -69,6 +70,13 @@ def test_costs_survive_json_and_unknown_names_are_refused() -> None:
     assert hash(read) == hash(costs)
     with pytest.raises(ConfigError, match="slipage"):
         Costs.from_dict({"slipage_bps": 1})
+
+
+def test_costs_may_be_named_in_a_mapping_and_nothing_else() -> None:
+    assert costs_from({"slippage_bps": 2}) == Costs(slippage_bps=2)
+    assert costs_from(None) == Costs()
+    with pytest.raises(ConfigError, match=r"costs is 3; allowed: tk\.Costs"):
+        costs_from(3)  # type: ignore[arg-type]
 
 
 def test_costs_of_three_fields_as_earlier_versions_kept_them_are_read() -> None:
@@ -144,6 +152,7 @@ def test_impact_grows_with_the_square_root_of_the_share_of_volume() -> None:
     assert slip(Costs(max_impact_bps=15.0), volume=0.0) == 0.0
 
 
+@settings(deadline=None)
 @given(
     fixed=st.floats(0, 1000),
     spread=st.floats(0, 1e6),
@@ -194,6 +203,7 @@ def test_a_purchase_pays_the_audit_trail_only() -> None:
     assert execution.purchase_levy(FREE, Owed(), 1, 10_000.0) == 0
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.floats(0.01, 5000), st.floats(1e-9, 1e5), st.integers(0, 2)),
@@ -217,6 +227,7 @@ def test_fills_of_a_day_pay_together_what_the_day_owes_and_none_is_paid_back(fil
         assert paid == sum(math.ceil(amount / 10**7) for amount in exact.values()) * 10_000
 
 
+@settings(deadline=None)
 @given(quantity=st.floats(1e-9, 1e12))
 def test_what_is_set_aside_covers_the_levy_of_a_purchase(quantity: float) -> None:
     charges = Costs().of("AAPL")

@@ -1,4 +1,4 @@
-"""What users hand over, checked: symbols, capital, parameters."""
+"""What users hand over, checked: symbols, capital, parameters, costs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 
@@ -18,6 +19,20 @@ def parameters_from(values: Parameters | Mapping[str, Any] | None) -> Parameters
     if isinstance(values, Parameters):
         return values
     return Parameters.from_dict(values or {})
+
+
+def costs_from(values: Costs | Mapping[str, Any] | None) -> Costs:
+    """Return costs from an object, a mapping of names, or nothing; raises ConfigError."""
+    if isinstance(values, Costs):
+        return values
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigError(
+            f"costs is {values!r}; allowed: tk.Costs(slippage_bps=1) and the like",
+            field="costs",
+            value=repr(values),
+            allowed="Costs",
+        )
+    return Costs.from_dict(values or {})
 
 
 def checked_capital(capital: float) -> float:

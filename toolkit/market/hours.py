@@ -47,7 +47,8 @@ class Hours:
         if not (number and math.isfinite(seconds) and 0.0 <= seconds < DAY):
             raise _error("flat_before_close", seconds, "seconds from 0, less than a day")
         if seconds > 0.0 and self.sessions == "all":
-            raise _error("flat_before_close", seconds, 'sessions="regular" or "extended"')
+            allowed = '0, unless sessions="regular" or "extended"'
+            raise _error("flat_before_close", seconds, allowed)
         if seconds > 0.0 and self.timeframe >= DAY:
             raise _error("flat_before_close", seconds, "0 where a bar lasts a day")
 
@@ -105,14 +106,14 @@ def hours_of(hours: Hours, times: Ints, always: Bools) -> HourArrays:
     import numpy as np
 
     if always.all():
-        zeros = np.full(len(times), ALWAYS)
+        zeros = np.broadcast_to(np.int64(ALWAYS), len(times))
         return HourArrays(zeros, zeros, zeros, np.zeros(len(times), np.bool_))
     dates = _dates(times)
     midnights = np.array([_micros(datetime.combine(d, time(), NEW_YORK)) for d in dates])
     numbers = np.array([number_of(d) for d in dates])
     day = numbers[np.searchsorted(midnights, times, side="right") - 1]
     if hours.sessions == "all" or hours.timeframe >= DAY:
-        zeros = np.full(len(times), ALWAYS)
+        zeros = np.broadcast_to(np.int64(ALWAYS), len(times))
         return HourArrays(day, zeros, zeros, np.zeros(len(times), np.bool_))
     found = {d: s for d in dates if (s := _session(d, hours.sessions))}
     ends = times + round(hours.timeframe * 1e6)

@@ -14,7 +14,7 @@ import numpy as np
 
 from toolkit.core.costs import Costs
 from toolkit.core.execution import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.kernel import Kernel, Outcome
 from toolkit.core.layout import FLATTEN, SIGNAL, Decisions, Rules
 from toolkit.core.parameters import Parameters
@@ -48,7 +48,7 @@ def backtest(
     parameters: Parameters | Mapping[str, Any] | None = None,
     *,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
 ) -> BacktestRun:
@@ -61,7 +61,7 @@ def backtest(
     """
     chosen, capital = parameters_from(parameters), checked_capital(capital)
     tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
-    return run_of(tape, chosen, capital=capital, costs=costs or Costs())
+    return run_of(tape, chosen, capital=capital, costs=costs_from(costs))
 
 
 def run_of(

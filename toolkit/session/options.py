@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from toolkit.alpaca.settings import FEEDS
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, checked_symbols, parameters_from
+from toolkit.core.inputs import checked_capital, checked_symbols, costs_from, parameters_from
 from toolkit.core.limits import RiskLimits
 from toolkit.core.parameters import Parameters, Value
 from toolkit.errors import ConfigError
@@ -90,7 +90,7 @@ def checked_options(
     symbols: Sequence[str] | None,
     parameters: Parameters | Mapping[str, Any] | None,
     capital: float | None,
-    costs: Costs | None,
+    costs: Costs | Mapping[str, Any] | None,
     recording: str | Path | None,
     seed: int | None,
     speed: str | float | None,
@@ -110,7 +110,7 @@ def checked_options(
         "symbols": None if symbols is None else checked_symbols(symbols),
         "parameters": None if parameters is None else parameters_from(parameters).to_dict(),
         "capital": None if capital is None else checked_capital(capital),
-        "costs": costs,
+        "costs": None if costs is None else costs_from(costs),
         "recording": None if recording is None else str(Path(recording).absolute()),
         "seed": seed,
         "speed": None if speed is None else str(speed),
