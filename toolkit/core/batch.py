@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.core.compiled import without_counts
+from toolkit.core.compiled import sealed, without_counts
 from toolkit.core.layout import Bools, Floats
 from toolkit.core.parameters import Parameters
 
@@ -46,7 +46,7 @@ def _ema(values: Floats, weight: float, out: Floats) -> None:
 def ema(values: Floats, period: int, smoothing: float) -> Floats:
     """Exponential average, seeded with the first value."""
     result = np.empty(len(values))
-    _ema(values, smoothing / (period + 1), result)
+    _ema(sealed(values), smoothing / (period + 1), result)
     return result
 
 
@@ -85,7 +85,7 @@ def _rsi(close: Floats, length: int, out: Floats) -> None:
 def rsi(close: Floats, length: int) -> Floats:
     """Wilder's relative strength index, 0 to 100, first defined at bar `length`."""
     result = np.full(len(close), np.nan)
-    _rsi(close, length, result)
+    _rsi(sealed(close), length, result)
     return result
 
 
@@ -122,7 +122,7 @@ def _highest_of(values: Floats, length: int, out: Floats) -> None:
 def _highest(values: Floats, length: int) -> Floats:
     """Highest of the last `length` values; looks again only when the old one has left."""
     result = np.full(len(values), np.nan)
-    _highest_of(values, length, result)
+    _highest_of(sealed(values), length, result)
     return result
 
 
@@ -149,7 +149,7 @@ def _oscillator(
     Flat is a range below `flat` plus `relative` of its high.
     """
     result = np.empty(len(values))
-    _oscillate(values, low, high, flat, relative, result)
+    _oscillate(sealed(values), sealed(low), sealed(high), flat, relative, result)
     return result
 
 
@@ -186,7 +186,7 @@ def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
     gaps = np.maximum(np.abs(high[1:] - before), np.abs(low[1:] - before))
     ranges[1:] = np.maximum(ranges[1:], gaps)
     result = np.full(len(close), np.nan)
-    _wilder(ranges, period, result)
+    _wilder(sealed(ranges), period, result)
     return result
 
 

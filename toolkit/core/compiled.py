@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,3 +43,10 @@ def merged(function: Callable[P, R]) -> Callable[P, R]:
         "Callable[P, R]",
         njit(nogil=True, error_model="numpy", _nrt=False, inline="always")(function),
     )
+
+
+def sealed(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written to: to numba that is one type, whatever it was."""
+    view = np.ascontiguousarray(column).view()
+    view.setflags(write=False)
+    return view

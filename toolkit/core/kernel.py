@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.core import execution, lots, tally, visits
-from toolkit.core.compiled import without_counts
+from toolkit.core.compiled import sealed, without_counts
 from toolkit.core.hours import CLOSED
 from toolkit.core.layout import (
     BAR,
@@ -47,7 +47,9 @@ def _fingerprint() -> int:
         for _, value in sorted(vars(module).items())
     ]
     codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
-    return zlib.crc32(repr([(c.co_name, c.co_code, c.co_names, c.co_consts) for c in codes]).encode())
+    return zlib.crc32(
+        repr([(c.co_name, c.co_code, c.co_names, c.co_consts) for c in codes]).encode()
+    )
 
 
 def _compile(rules_version: int) -> Callable[..., None]:
@@ -136,7 +138,7 @@ class Kernel:
     def plan(self, decisions: Decisions) -> Plan:
         """List the events at which something may be decided."""
         exits = _places(decisions.exit | self._course.leave)
-        return Plan(_places(decisions.entry), exits, _sealed(decisions.atr))
+        return Plan(_places(decisions.entry), exits, sealed(decisions.atr))
 
     def run(self, decisions: Decisions, rules: Rules, *, capital: float) -> Outcome:
         """Trade the market once with `capital` dollars."""
@@ -183,18 +185,12 @@ def _places(where: Bools) -> Places:
     return np.flatnonzero(where).astype(np.uint32)
 
 
-def _sealed(column: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written to: to numba that is one type, whatever it was."""
-    view = np.ascontiguousarray(column).view()
-    view.setflags(write=False)
-    return view
-
-
 def _course(market: Market, charges: NDArray[np.void], edges: Ints | None) -> Course:
     size, single = len(market.time), bool((market.symbol == market.symbol[:1]).all())
-    step = np.zeros(size, np.int64)
-    np.cumsum(np.diff(market.time) != 0, out=step[1:])
-    ends = np.array([0, step[-1] + 1 if size else 0]) if edges is None else edges
+    step, ends = np.empty(0, np.uint32), np.array([0, size]) if edges is None else edges
+    if not single:
+        step = _steps(market)
+        ends = np.searchsorted(step, [0, step[-1] + 1] if edges is None else edges)
     low, high, closed = market.low, market.high, market.session == CLOSED
     if closed.any():
         low, high = np.where(closed, np.inf, low), np.where(closed, -np.inf, high)
@@ -204,17 +200,24 @@ def _course(market: Market, charges: NDArray[np.void], edges: Ints | None) -> Co
     by_volume = charges["impact_bps"].any() or charges["max_volume_percent"].any()
     return Course(
         bars=bars,
-        low=_sealed(low),
-        high=_sealed(high),
-        close=_sealed(market.close),
-        volume=_sealed(market.volume if by_volume else market.volume[:0]),
-        spread=_sealed(market.spread if charges["quoted_spread"].any() else market.spread[:0]),
-        leave=_sealed(market.leave),
+        low=sealed(low),
+        high=sealed(high),
+        close=sealed(market.close),
+        volume=sealed(market.volume if by_volume else market.volume[:0]),
+        spread=sealed(market.spread if charges["quoted_spread"].any() else market.spread[:0]),
+        leave=sealed(market.leave),
         following=np.empty(0, np.uint32) if single else _following(market.symbol),
-        step=np.empty(0, np.uint32) if single else step.astype(np.uint32),
-        edges=np.searchsorted(step, ends),
+        step=step,
+        edges=np.asarray(ends, np.int64),
         single=single,
     )
+
+
+def _steps(market: Market) -> Places:
+    """Return the number of each event's timestamp."""
+    steps = np.zeros(len(market.time), np.uint32)
+    np.cumsum(np.diff(market.time) != 0, out=steps[1:])
+    return steps
 
 
 def _following(symbol: Ints) -> Places:

@@ -101,7 +101,10 @@ def numbers(frame: pd.DataFrame, name: str, source: str) -> np.ndarray[Any, np.d
     import pandas as pd
 
     column = frame[name]
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if column.dtype == np.float64:
+        values = column.to_numpy()
+    else:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     is_size = name.endswith("size") or name == "volume"
     bad = ~np.isfinite(values) | (values < 0.0 if is_size else values <= 0.0)
     if (row := first_row(bad)) is not None:

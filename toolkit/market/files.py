@@ -33,10 +33,12 @@ def read_file(path: Path) -> pd.DataFrame:
         what = f"{path.name} is of an unknown type; allowed: {allowed}; convert it"
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed)
     try:
-        return reader(path)
+        frame = reader(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         what = f"{path.name} cannot be read as {path.suffix.lower()}: {error}; check path and file"
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed) from error
+    pa.default_memory_pool().release_unused()
+    return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -127,7 +127,9 @@ def normalise(
         per_second = 1e9 if columns["timestamp"].dt.unit == "ns" else 1e6
         timeframe = spacing(steps, per_second) if kind == "bars" else DEFAULT_TIMEFRAME
     BarBuilder(timeframe)  # a timeframe that builds no bars is refused here
-    ordered = _frame(columns).iloc[np.lexsort((codes, ticks))].reset_index(drop=True)
+    ordered, order = _frame(columns), np.lexsort((codes, ticks))
+    if (np.diff(order) != 1).any():
+        ordered = ordered.iloc[order].reset_index(drop=True)
     return MarketTable(
         kind=kind,
         frame=ordered,

@@ -15,7 +15,8 @@ from toolkit.research.kept import Kept
 from toolkit.research.tape import Tape
 
 Bits = NDArray[np.uint8]  # eight events in each
-GROUPS, ARRAYS = 64, 4  # kept of each kind: settings of a group, arrays of numbers
+ARRAYS = 2  # of numbers that are kept of each kind
+KEPT_BYTES = 16_000_000  # of conditions that are kept of each group
 
 
 class _Group(NamedTuple):
@@ -32,16 +33,25 @@ class Signals:
         self._tape = tape
         self._size = len(tape.market.time)
         self._prices = {symbol: tape.prices(symbol) for symbol in tape.symbols}
+        settings = min(max(KEPT_BYTES // (self._size // 4 + 1), 16), 1024)
         self._rsi = Kept(self._compute_rsi, most=ARRAYS)
         self._raw = Kept(self._compute_raw, most=ARRAYS)
         self._atr = Kept(self._compute_atr, most=ARRAYS)
-        self._stoch_rsi = Kept(self._compute_stoch_rsi, most=GROUPS)
-        self._ema = Kept(self._compute_ema, most=GROUPS)
-        self._stochastic = Kept(self._compute_stochastic, most=GROUPS)
+        self._stoch_rsi = Kept(self._compute_stoch_rsi, most=settings)
+        self._ema = Kept(self._compute_ema, most=settings)
+        self._stochastic = Kept(self._compute_stochastic, most=settings)
 
-    def decisions(self, parameters: Parameters) -> Decisions:
-        """Return conditions and ATR at every event; do not change the arrays."""
-        p, groups = parameters, []
+    def decisions(self, parameters: Parameters, *, atr: bool = True) -> Decisions:
+        """Return conditions and ATR at every event; do not change the arrays.
+
+        The ATR may be left out (it is empty then) where no rule asks for it.
+        """
+        entry, exit_ = self._conditions(parameters)
+        period = parameters.rules.atr_period
+        return Decisions(entry, exit_, self._atr(period) if atr else np.empty(0))
+
+    def _conditions(self, p: Parameters) -> tuple[Bools, Bools]:
+        groups = []
         if p.stoch_rsi.enabled:
             length = p.rules.adaptive_length if p.rules.adaptive_bands else None
             period = p.rules.atr_period if p.rules.adaptive_bands else None
@@ -52,10 +62,8 @@ class Signals:
             groups.append(self._stochastic(p.stochastic, p.rules.lookback))
         entry = self._everywhere_true([group.entry for group in groups])
         if p.rules.exit_on_signal:
-            exit_ = self._everywhere_true([group.exit for group in groups])
-        else:
-            exit_ = np.zeros(self._size, np.bool_)
-        return Decisions(entry, exit_, self._atr(p.rules.atr_period))
+            return entry, self._everywhere_true([group.exit for group in groups])
+        return entry, np.zeros(self._size, np.bool_)
 
     def _everywhere_true(self, conditions: list[Bits]) -> Bools:
         both = np.bitwise_and.reduce(conditions)

@@ -19,6 +19,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
 from toolkit.market.hours import Hours, Sessions, hours_of
+from toolkit.market.rows import codes_of
 from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ class Tape:
         return trading_year(self.symbols, self.timeframe) / self.timeframe
 
     def prices(self, symbol: str) -> tuple[Floats, Floats, Floats]:
-        """Return (high, low, close) of one symbol."""
+        """Return (high, low, close) of one symbol; do not change the arrays."""
         at = self.events[self.known(symbol)]
+        if len(self.symbols) == 1:
+            return self.market.high, self.market.low, self.market.close
         return self.market.high[at], self.market.low[at], self.market.close[at]
 
     def known(self, symbol: str) -> str:
@@ -139,7 +142,7 @@ def tape_of(
     frame = bars_of(table)
     hours = Hours(timeframe=table.timeframe, sessions=sessions, flat_before_close=flat_before_close)
     symbols = tuple(sorted(frame["symbol"].unique()))
-    codes = frame["symbol"].map({s: i for i, s in enumerate(symbols)}).to_numpy(np.int64)
+    codes = codes_of(frame["symbol"])
     return Tape(
         frame=frame,
         market=_market(frame, codes, symbols, hours),
@@ -155,7 +158,7 @@ def tape_of(
 
 def _market(frame: pd.DataFrame, codes: Ints, symbols: tuple[str, ...], hours: Hours) -> Market:
     times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
-    unknown = np.full(len(codes), np.nan)
+    unknown = np.broadcast_to(np.nan, len(codes))
     crypto = np.array([is_crypto(symbol) for symbol in symbols])
     when = hours_of(hours, times, crypto[codes])
     return Market(

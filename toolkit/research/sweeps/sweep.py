@@ -15,7 +15,7 @@ from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges
-from toolkit.research.store.data import Data, hours_dict
+from toolkit.research.store.data import Data
 from toolkit.research.sweeps.cluster import WorkersLost
 from toolkit.research.sweeps.search import Method, Search, search_of
 from toolkit.research.sweeps.sets import Sets
@@ -109,7 +109,7 @@ def sweep_of(
         costs=costs,
         source=tape.source,
         data=Data.of(tape),
-        how={**how, **hours_dict(tape)},
+        how=how,
     )
 
 
