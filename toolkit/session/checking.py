@@ -157,7 +157,6 @@ def check_vectorbt(
     Of bars, or of a finished run. Needs the extra `backtest`. Raises ConfigError and DataError.
     """
     from toolkit.research.backtest import BacktestRun, backtest
-    from toolkit.research.vbt.crosscheck import crosscheck
 
     if not isinstance(bars, BacktestRun):
         bars = backtest(
@@ -168,6 +167,8 @@ def check_vectorbt(
             sessions=sessions,
             flat_before_close=flat_before_close,
         )
+    from toolkit.research.vbt.crosscheck import crosscheck
+
     return replace(crosscheck(bars), plotter=picture)
 
 

@@ -269,6 +269,14 @@ def test_a_file_without_symbols_takes_the_one_that_is_named(tmp_path: Path) -> N
     assert checked(path).findings[0].count == len(CLEAN)
 
 
+def test_data_without_a_single_sound_row_is_told_all_the_same() -> None:
+    found = checked(CLEAN.assign(high=1.0))
+    assert set(found.counts) == {"high_below_low"}
+    assert found.findings[0].count == len(CLEAN)
+    assert checked(CLEAN.assign(timestamp=None)).counts == {"no_time": 1}
+    assert checked(CLEAN[:1]).ok
+
+
 def test_what_is_no_market_data_is_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
         checked(CLEAN[:0])

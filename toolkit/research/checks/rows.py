@@ -63,6 +63,8 @@ def disordered(part: Series) -> tuple[list[Finding], Series]:
 
 def doubled(part: Series) -> tuple[list[Finding], Series]:
     """Return bars that are there twice, and one of each; rows are in order of time."""
+    if not len(part):
+        return [], part
     again = np.concatenate([[False], np.diff(part.at) == 0])
     same = again.copy()
     for values in part.values.values():
