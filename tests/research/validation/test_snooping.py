@@ -52,6 +52,23 @@ def test_the_same_question_has_the_same_answer() -> None:
     assert reality_check(blocks * 1e-6) == pytest.approx(reality_check(blocks))
 
 
+def test_trials_elsewhere_count_as_independent_ones() -> None:
+    """Against a simulation in which they are there."""
+    rng = np.random.default_rng(7)
+    for seed in range(8):
+        sums = shared_luck(seed, sets=1, share=0.0, parts=48)
+        chance = reality_check(blocks_of(sums), others=19)
+        student = sums.mean() / sums.std(ddof=1) * math.sqrt(48)
+        best = rng.normal(0.0, 1.0, (4000, 20)).max(axis=1)
+        assert chance == pytest.approx(np.mean(best >= student), abs=0.04)
+        assert reality_check(blocks_of(sums)) <= chance
+
+
+def test_a_strong_edge_withstands_any_number_of_trials() -> None:
+    sums = shared_luck(6, sets=2, share=0.0, parts=48) + 1.5
+    assert reality_check(blocks_of(sums), others=100_000) < 0.025
+
+
 def test_too_little_leaves_it_open() -> None:
     assert math.isnan(reality_check(blocks_of(np.ones((3, 7)))))
     assert math.isnan(reality_check(blocks_of(np.zeros((3, 24)))))

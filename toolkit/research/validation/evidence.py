@@ -61,7 +61,7 @@ def weigh(tried: Tried, number: int, *, known: Trials | None = None) -> Verdict:
         sharpe=moments.sharpe * year,
         sharpe_by_luck=luck * year,
         deflated_sharpe=probabilistic_sharpe(moments, luck),
-        snooping=_snooping(tried, len(ratios)),
+        snooping=reality_check(tried.blocks, others=max(len(ratios) - tried.sets.size, 0)),
         pbo=validation.pbo,
         loss_probability=validation.loss_probability,
         bars=moments.periods,
@@ -92,14 +92,6 @@ def _ratios(tried: Tried) -> Floats:
     mean, deviation = tried.moments[:, 1], tried.moments[:, 2]
     moved = deviation > 0.0
     return np.where(moved, mean / np.where(moved, deviation, 1.0), 0.0)
-
-
-def _snooping(tried: Tried, trials: int) -> float:
-    """The chance of luck this good in these sets, and in as many more as were tried besides."""
-    chance = reality_check(tried.blocks)
-    if math.isnan(chance) or trials <= tried.sets.size:
-        return chance
-    return float(1.0 - (1.0 - chance) ** (trials / tried.sets.size))
 
 
 def _out_of_sample(tried: Tried) -> OutOfSample:
