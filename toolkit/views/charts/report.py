@@ -215,6 +215,8 @@ def _cell(name: str, value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as a report writes it: times in UTC, a dash for what is not known."""
+    if isinstance(value, datetime) and value != value:  # noqa: PLR0124 - NaT is a datetime
+        return "\N{EN DASH}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, bool):
