@@ -107,3 +107,22 @@ def test_threads_change_nothing(file: Path) -> None:
 )
 def test_timeframes_have_the_names_of_tk_bars(seconds: float, name: str) -> None:
     assert timeframe_name(seconds) == name
+
+
+def test_walk_forward_and_cross_validation_run_again(file: Path) -> None:
+    tk.walk_forward(file, GRID, folds=3, progress=False)
+    tk.walk_forward(file, GRID, folds=3, anchored=True, progress=False)
+    tk.cross_validate(file, GRID, folds=6, progress=False)
+    runs = tk.runs()
+    assert sorted(r.kind for r in runs) == ["cross_validation", "walk_forward", "walk_forward"]
+    assert [runs.reproduce(r.id).differences for r in runs] == [(), (), ()]
+
+
+def test_hours_are_kept_and_used_again(file: Path) -> None:
+    run = tk.backtest(file, sessions="regular", flat_before_close=300.0)
+    table = tk.sweep(file, GRID, sessions="regular", progress=False)
+    plain = tk.backtest(file)
+    assert len({run.id, plain.id}) == 2
+    assert tk.runs().reproduce(run.id).equal and tk.runs().reproduce(table.id).equal
+    with pytest.raises(tk.ConfigError, match="differ in sessions"):
+        tk.runs().compare(run.id, plain.id)

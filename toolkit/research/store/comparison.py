@@ -130,8 +130,8 @@ def _respects(records: Sequence[Record]) -> dict[str, list[str]]:
         "feed": [r.data.feed for r in records],
         "adjustment": [r.data.adjustment for r in records],
         "costs": [_costs(r) for r in records],
-        "sessions": [str(r.options.get("sessions")) for r in records],
-        "flat before close": [str(r.options.get("flat_before_close")) for r in records],
+        "sessions": [r.data.sessions for r in records],
+        "flat before close": [f"{r.data.flat_before_close:g} s" for r in records],
     }
 
 
@@ -156,6 +156,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "feed": data.feed,
         "adjustment": data.adjustment,
         "fingerprint": data.fingerprint,
+        "sessions": data.sessions,
         "source": data.source,
         "capital": record.capital,
     }

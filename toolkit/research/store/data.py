@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """`timeframe` in seconds; `bars` of all symbols together; `source` is a file or a few words."""
+    """`timeframe` in seconds; `bars` of all symbols together; `source` is a file or a few words.
+
+    `sessions` and `flat_before_close` say when orders filled, as `tape_of` takes them.
+    """
 
     symbols: tuple[str, ...]
     timeframe: float
@@ -26,6 +29,8 @@ class Data:
     adjustment: str
     fingerprint: str
     source: str
+    sessions: str = "all"
+    flat_before_close: float = 0.0
 
     @classmethod
     def of(cls, tape: Tape, *, source: str | None = None) -> Self:
@@ -41,6 +46,8 @@ class Data:
             adjustment=tape.adjustment,
             fingerprint=tape.fingerprint,
             source=source or tape.source,
+            sessions=tape.hours.sessions,
+            flat_before_close=tape.hours.flat_before_close,
         )
 
     @property
@@ -55,6 +62,11 @@ class Data:
             fingerprint=self.fingerprint,
         )
 
+    @property
+    def hours(self) -> dict[str, Any]:
+        """When orders filled, as options of `tape_of`."""
+        return {"sessions": self.sessions, "flat_before_close": self.flat_before_close}
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         values = {**asdict(self), "symbols": list(self.symbols)}
@@ -65,9 +77,3 @@ class Data:
         """Read what `to_dict` wrote."""
         times = {name: datetime.fromisoformat(values[name]) for name in ("first", "last")}
         return cls(**{**values, **times, "symbols": tuple(values["symbols"])})
-
-
-def hours_dict(tape: Tape) -> dict[str, Any]:
-    """Return when orders fill on a tape, as `tape_of` takes it."""
-    hours = tape.hours
-    return {"sessions": hours.sessions, "flat_before_close": hours.flat_before_close}

@@ -14,7 +14,7 @@ from toolkit.core.layout import Decisions
 from toolkit.errors import ConfigError, StoreError
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.scoring import METRICS, Moments
-from toolkit.research.store.data import Data, hours_dict
+from toolkit.research.store.data import Data
 from toolkit.research.store.record import Entry, Record
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.sweeps.table import Results, SweepTable
@@ -147,7 +147,7 @@ def _of_backtest(run: BacktestRun, options: dict[str, Any]) -> Entry:
         parameters=run.parameters,
         capital=run.capital,
         costs=run.costs,
-        options={**hours_dict(run.tape), **options},
+        options=options,
         figures={**run.score.metrics, "open_positions": held},
         frames=frames,
     )

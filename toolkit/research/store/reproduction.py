@@ -145,9 +145,42 @@ def sweep_again(saved: SavedRun, tape: Tape) -> Any:
         )
 
 
+def walk_forward_again(saved: SavedRun, tape: Tape) -> Any:
+    """Run a kept walk-forward again."""
+    from toolkit.research.validation.walk_forward import walk_forward
+
+    return walk_forward(tape, **_asked(saved, "train", "test", "anchored", "metric"))
+
+
+def cross_validate_again(saved: SavedRun, tape: Tape) -> Any:
+    """Run a kept cross-validation again."""
+    from toolkit.research.validation.combinatorial import cross_validate
+
+    names = ("folds", "test_folds", "purge", "embargo", "metric")
+    return cross_validate(tape, **_asked(saved, *names))
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "backtest": backtest_again,
+    "sweep": sweep_again,
+    "walk_forward": walk_forward_again,
+    "cross_validation": cross_validate_again,
+}
+
+
+def _asked(saved: SavedRun, *names: str) -> dict[str, Any]:
+    record = saved.record
+    return {
+        "grid": record.options["axes"],
+        "base": record.parameters,
+        "capital": record.capital,
+        "costs": costs_of(record),
+        **{name: record.options[name] for name in names},
+    }
+
+
 def _same_bars(record: Record, bars: Any) -> Tape:
-    options = record.options
-    hours = {name: options[name] for name in ("sessions", "flat_before_close") if name in options}
+    hours = record.data.hours
     tape = tape_of(bars, **hours)
     if tape.fingerprint == record.data.fingerprint:
         return tape

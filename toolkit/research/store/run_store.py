@@ -16,13 +16,12 @@ from toolkit.research.store.folder import research_folder
 from toolkit.research.store.frames import delete_frames, read_frame, write_frames
 from toolkit.research.store.record import Entry, Record, to_json
 from toolkit.research.store.reproduction import (
+    RUNNERS,
     Loader,
     Reproduction,
     Runner,
-    backtest_again,
     bars_of_file,
     reproduce,
-    sweep_again,
 )
 from toolkit.research.store.runs import Runs
 from toolkit.research.store.trials import TrialLedger
@@ -50,17 +49,10 @@ class RunStore:
         *,
         clock: Callable[[], datetime],
         loader: Loader = bars_of_file,
-        runners: Mapping[str, Runner] | None = None,
+        runners: Mapping[str, Runner] = RUNNERS,
     ) -> None:
         self.folder = folder
-        self._loader, self._runners = (
-            loader,
-            runners
-            or {
-                "backtest": backtest_again,
-                "sweep": sweep_again,
-            },
-        )
+        self._loader, self._runners = loader, runners
         self.trials = TrialLedger(folder / "trials.sqlite", clock=clock)
         self._file = Database(folder / "runs.sqlite", tables=_TABLES, version=VERSION)
         self._clock = clock
@@ -71,7 +63,7 @@ class RunStore:
         path: Path | str | None = None,
         *,
         loader: Loader = bars_of_file,
-        runners: Mapping[str, Runner] | None = None,
+        runners: Mapping[str, Runner] = RUNNERS,
     ) -> Self:
         """Return the store in a folder, by default `research` in the user's state folder.
 
