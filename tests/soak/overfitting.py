@@ -97,8 +97,9 @@ MARKETS: dict[str, Callable[[int], pd.DataFrame]] = {
     "edge": partial(pulled_back, bars=20_000),
 }
 CASES = [
-    *(Case(m, g, False) for m in ("noise", "fat tails", "clusters", "long noise") for g in GRIDS),
-    *(Case("edge", g, True) for g in EDGE_GRIDS),
+    *(Case("noise", grid, False) for grid in GRIDS),
+    *(Case("edge", grid, True) for grid in EDGE_GRIDS),
+    *(Case(m, grid, False) for m in ("fat tails", "clusters", "long noise") for grid in GRIDS),
 ]
 
 

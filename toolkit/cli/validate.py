@@ -42,6 +42,9 @@ def validate(
     costs: Costs,
     sessions: SessionsOption = "all",
     flat_before_close: FlatOption = 0.0,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; by default one for each processor.")
+    ] = None,
     store: Annotated[
         bool, typer.Option("--store/--no-store", help="Keep the runs and count the trials.")
     ] = True,
@@ -70,6 +73,7 @@ def validate(
         costs=costs,
         sessions=checked_sessions(sessions),
         flat_before_close=flat_before_close,
+        workers=workers,
         store=store,
     )
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
+from toolkit.runtime import thread_crew
 from toolkit.session.pictures import picture
 
 if TYPE_CHECKING:
@@ -44,14 +45,15 @@ def walk_forward(
     costs: Costs | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
+    workers: int | None = None,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> WalkForward:
     """Choose the best set on the past, trade what came next, and move on.
 
     `folds` tests (5 by default), or trainings and tests of `train` and `test` timestamps; an
-    anchored training begins with the data. See `research.validation.walk_forward`. Raises
-    ConfigError and DataError.
+    anchored training begins with the data. `workers` threads, by default one for each processor.
+    See `research.validation.walk_forward`. Raises ConfigError and DataError.
     """
     from toolkit.research.validation.walk_forward import walk_forward as run
 
@@ -69,6 +71,7 @@ def walk_forward(
         costs=costs,
         sessions=sessions,
         flat_before_close=flat_before_close,
+        crew=thread_crew(workers),
         progress=progress,
     )
     result = _kept(result, store=store, began=began, bars=bars, source="walk_forward")
@@ -89,6 +92,7 @@ def cross_validate(
     costs: Costs | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
+    workers: int | None = None,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> CombinatorialPurged:
@@ -112,6 +116,7 @@ def cross_validate(
         costs=costs,
         sessions=sessions,
         flat_before_close=flat_before_close,
+        crew=thread_crew(workers),
         progress=progress,
     )
     result = _kept(result, store=store, began=began, bars=bars, source="cross_validation")
@@ -208,6 +213,7 @@ def validate(
     costs: Costs | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
+    workers: int | None = None,
     store: bool | RunStore = True,
     progress: bool | Report = True,
 ) -> Validation:
@@ -229,7 +235,9 @@ def validate(
     table = grid
     if not isinstance(table, SweepTable):
         money: Any = {"base": base, "capital": capital, "costs": costs}
-        table = sweep(bars, table, store=store, progress=progress, **money, **hours)
+        table = sweep(
+            bars, table, workers=workers, store=store, progress=progress, **money, **hours
+        )
     began = time.perf_counter()
     found = run(
         bars,
@@ -242,6 +250,7 @@ def validate(
         groups=groups,
         draws=draws,
         seed=seed,
+        crew=thread_crew(workers),
         progress=progress,
         **hours,
     )

@@ -31,7 +31,7 @@ def pieces_of(
     whole = np.unique([0, *edges.tolist(), steps])
     blocks = np.zeros((sets.size, len(whole) - 1, 2))
     hand, done = Hand(Study(tape=tape, capital=capital, costs=costs, edges=whole)), 0
-    for rows in (crew or Alone()).map(hand, sets.groups()):
+    for rows in (crew or Alone()).map(hand, sets.groups(most=hand.most)):
         blocks[rows.number] = rows.blocks
         done += len(rows.number)
         report(done, sets.size)
