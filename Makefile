@@ -60,6 +60,7 @@ soak: install
 	@$(BIN)/python -m tests.soak.fuzz --examples 2000
 	@$(BIN)/python -m tests.soak.dask --rounds 5
 	@$(BIN)/python -m tests.soak.storm --minutes 10000 --kills 200
+	@$(BIN)/python -m tests.soak.overfitting
 	@EFFORT=20 $(BIN)/python -m pytest --timeout 1800 \
 		tests/core/test_batch.py tests/core/test_engine.py tests/exchange/test_properties.py \
 		tests/streaming/gate/test_limits.py \

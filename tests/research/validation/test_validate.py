@@ -28,7 +28,7 @@ def validated(bars: Any, parameters: Any = None, **options: Any) -> Validation:
 
 @pytest.fixture(scope="module")
 def edge() -> Validation:
-    return validated(pulled_back(1, bars=12_000))
+    return validated(pulled_back(1, bars=20_000))
 
 
 @pytest.fixture(scope="module")
