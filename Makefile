@@ -60,10 +60,11 @@ soak: install
 	@$(BIN)/python -m tests.soak.fuzz --examples 2000
 	@$(BIN)/python -m tests.soak.dask --rounds 5
 	@$(BIN)/python -m tests.soak.storm --minutes 10000 --kills 200
+	@$(BIN)/python -m tests.soak.parity --minutes 600 --kills 30
 	@$(BIN)/python -m tests.soak.overfitting
 	@EFFORT=20 $(BIN)/python -m pytest --timeout 1800 \
 		tests/core/test_batch.py tests/core/test_engine.py tests/exchange/test_properties.py \
-		tests/streaming/gate/test_limits.py \
+		tests/research/parity/test_properties.py tests/streaming/gate/test_limits.py \
 		tests/streaming/hub/test_hub_model.py tests/streaming/relay/test_relay_model.py
 	@$(BIN)/toolkit loadtest --scenario D --minutes 10 --slow 5 --churn 5 --sleepy 5 --hostile 5
 

@@ -10,7 +10,7 @@ from toolkit.core.types import Order, OrderRequest, OrderStatus, OrderUpdate, Re
 from toolkit.research.parity.session import Cause, Execution, Failure
 from toolkit.research.parity.trades import Key
 
-NEVER_ARRIVED = "never arrived"
+LOST = ("never arrived", "not sent:", "the broker knows it no more")  # words of our own broker
 _CLEARS_ENTRIES = frozenset({"flatten", "stop", "halt"})
 
 
@@ -118,7 +118,7 @@ def _failure(asked: _Asked, *, end: int) -> Failure | None:
     if asked.cleared_by:
         cause, reason = Cause.MANUAL_ORDER, f"taken back: {asked.cleared_by}"
     elif last.status is OrderStatus.REJECTED:
-        lost = NEVER_ARRIVED in last.message
+        lost = any(words in last.message for words in LOST)
         cause = Cause.OUTAGE if lost else Cause.GATE_CLOSED
         reason = last.message if lost else f"refused: {last.message or 'no reason given'}"
     return Failure(position=asked.ended_at, cause=cause, reason=reason)
