@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -11,6 +12,26 @@ from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _load_without_scipy() -> None:
+    """Import what numba's first call would import, without scipy.
+
+    It imports scipy only to see whether there is one: 15 MB and 0.2 s for products of matrices,
+    of which there are none here. Code that has some gets scipy when it is compiled.
+    """
+    with suppress(ImportError, AttributeError):
+        from numba.np import linalg
+
+        look = linalg.ensure_blas
+        linalg.ensure_blas = lambda: None
+        try:
+            import numba.np.arraymath  # noqa: F401
+        finally:
+            linalg.ensure_blas = look
+
+
+_load_without_scipy()
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
