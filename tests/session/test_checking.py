@@ -17,7 +17,7 @@ CLOSE = BARS.set_index("timestamp")["close"]
 
 
 def above(*windows: int) -> pd.DataFrame:
-    return pd.DataFrame({f"n{n}": CLOSE > CLOSE.rolling(n).mean() for n in windows})
+    return pd.DataFrame({f"n{n}": CLOSE.rolling(n).mean() < CLOSE for n in windows})
 
 
 def test_every_check_draws_itself():

@@ -86,5 +86,7 @@ def test_too_few_bars_say_how_many_are_needed() -> None:
         checked(noise(1, bars=60))
     with pytest.raises(ConfigError, match="starts is 0"):
         checked(BARS, starts=0)
-    with pytest.raises(ConfigError, match="no set"):
+    with pytest.raises(ConfigError, match="ema_period"):
         checked(BARS, grid={"ema_period": []})
+    with pytest.raises(ConfigError, match="empty list"):
+        checked(BARS, [])

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("vectorbt")
 
+import vectorbt as vbt
 from vectorbt.records.mapped_array import MappedArray
 from vectorbt.records.nb import reduce_mapped_nb
 
@@ -27,9 +28,15 @@ from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.market.tables import frame_of
 from toolkit.research.backtest import BacktestRun, backtest
+from toolkit.research.checks.lookahead import check_lookahead
 from toolkit.research.vbt.crosscheck import crosscheck
+from toolkit.research.vbt.signal_table import SignalTable
+from toolkit.research.vbt.signals import backtest_signals
 
-pytestmark = pytest.mark.timeout(300)  # its functions are compiled again in every process
+pytestmark = [
+    pytest.mark.timeout(300),  # its functions are compiled again in every process
+    pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning"),
+]
 
 
 @pytest.mark.parametrize("symbols", [("AAPL",), ("AAPL", "BTC/USD")], ids=["one", "shared_cash"])
@@ -143,6 +150,48 @@ def test_pictures_show_in_notebooks_and_in_panel(two: BacktestRun, kind: str) ->
         assert "application/vnd.jupyter.widget-view+json" in bundle
         model = panel.pane.Plotly(figure).get_root()
         assert len(model.data) == len(figure.data)
+
+
+def test_vectorbts_indicators_are_traded_by_our_rules_with_one_call() -> None:
+    bars = noise(4, bars=600)
+    close = bars.set_index("timestamp")["close"]
+    fast, slow = vbt.MA.run_combs(close, [5, 10, 20], short_names=["fast", "slow"])
+    table = backtest_signals(
+        bars, fast.ma_crossed_above(slow), fast.ma_crossed_below(slow), progress=False
+    )
+    assert isinstance(table, SignalTable)
+    assert table.levels == ("fast_window", "slow_window")
+    assert table.frame.index.tolist() == [(5, 10), (5, 20), (10, 20)]
+    means = {n: close.rolling(n).mean() for n in (5, 20)}
+    up = (means[5] > means[20]) & (means[5].shift(1) <= means[20].shift(1))
+    down = (means[5] < means[20]) & (means[5].shift(1) >= means[20].shift(1))
+    expected = backtest_signals(bars, up, down)
+    ours = table.run(fast_window=5, slow_window=20)
+    assert isinstance(expected, BacktestRun) and len(ours.trades) > 5
+    entries = {trip.entry_time for trip in ours.round_trips}
+    assert entries == {trip.entry_time for trip in expected.round_trips}
+    assert ours.portfolio.trades.count() >= len(ours.trades)
+
+
+def test_vectorbts_indicators_of_several_symbols_and_windows_are_told_apart() -> None:
+    bars = frame_of(random_bars(5, symbols=("AAPL", "BTC/USD"), count=400))
+    close = bars.pivot(index="timestamp", columns="symbol", values="close")
+    rsi = vbt.RSI.run(close.ffill(), window=[7, 14])
+    low = rsi.rsi_below(35) & pd.concat([close.notna()] * 2, axis=1).to_numpy()
+    table = backtest_signals(bars, low, progress=False)
+    assert isinstance(table, SignalTable)
+    assert table.levels == ("rsi_window",) and table.frame.index.tolist() == [7, 14]
+    assert set(table.run(7).trades["symbol"]) == {"AAPL", "BTC/USD"}
+
+
+def test_vectorbts_indicators_know_no_future_unless_they_are_shifted() -> None:
+    def mean(part: pd.DataFrame) -> pd.Series:
+        return vbt.MA.run(part["close"], 10).ma_below(part["close"])
+
+    bars = noise(4, bars=300)
+    assert check_lookahead(bars, mean, cuts=12, progress=False).ok
+    ahead = check_lookahead(bars, lambda part: mean(part).shift(-1), cuts=12, progress=False)
+    assert ahead.leaks[0].ahead == 1
 
 
 def test_vectorbts_own_simulator_makes_the_same_trades() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.research.checks.result import CheckResult
 from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
+from toolkit.research.sweeps.grid import grid_of
 from toolkit.research.tape import Bars, Tape, tape_of
 from toolkit.research.warmup import warm_up_bars
 
@@ -120,7 +120,7 @@ def check_warmup(
 ) -> WarmupCheck:
     """Start the indicators at many bars and count until they say what the whole history says.
 
-    `parameters` is one set or several, `grid` makes more of them (`{"ema_period": [9, 200]}`).
+    `parameters` is one set or several, `grid` varies them as that of a sweep does.
     `loaded` is the number of bars that the bot loads at its start. A third of the bars is history
     only, a third is compared at least, up to 20,000 bars. Raises ConfigError and DataError.
     """
@@ -148,19 +148,18 @@ def _sets(
         bases = [parameters_from(parameters)]
     else:
         bases = [parameters_from(each) for each in parameters]
-    names = [Parameters.info(name).name for name in grid]
-    sets = [
-        base.replace(dict(zip(names, values, strict=True)))
-        for base in bases
-        for values in product(*grid.values())
-    ]
+    sets = bases
+    if grid:
+        each_base = [grid_of(grid, base) for base in bases]
+        sets = [found.parameters(n) for found in each_base for n in range(found.size)]
     if not sets:
         raise ConfigError(
-            "the grid holds no set; give each parameter at least one value",
-            field="grid",
-            allowed="{'ema_period': [9, 200]}",
+            "parameters is an empty list; give one set at least",
+            field="parameters",
+            allowed="Parameters, a mapping, or a list of them",
         )
-    differ = {name for each in sets for name in sets[0].difference(each)} | set(names)
+    differ = {name for each in sets for name in sets[0].difference(each)}
+    differ |= {Parameters.info(name).name for name in grid}
     ordered = [info.name for info in Parameters.fields() if info.name in differ]
     return [(each, {name: each[name] for name in ordered}) for each in sets]
 
