@@ -46,10 +46,11 @@ def chromium() -> Any:
 MODEL = "Bokeh.documents[0].get_model_by_name"
 
 
+TITLE = "window.Bokeh?.documents?.[0]?.roots()[0].children[1].title"
+
+
 def painted(page: Any, colour: str) -> None:
-    page.wait_for_function(
-        f"window.Bokeh?.documents?.[0] && {MODEL}('equity').title.text_color == '{colour}'"
-    )
+    page.wait_for_function(f"{TITLE}?.text_color == '{colour}'")
 
 
 @pytest.mark.browser

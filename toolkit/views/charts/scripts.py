@@ -122,6 +122,13 @@ root._paint = (name) => {
   }
   const ground = colour("surface")
   root.styles = {...root.styles, "background-color": ground, "--tk-ground": ground}
+  // Legends that were painted lose their room until all is laid out anew.
+  requestAnimationFrame(() => {
+    for (const plot of plots) {
+      plot._nudged = !plot._nudged
+      plot.min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+    }
+  })
 }
 root._paint(page())
 const held = new WeakRef(root)
@@ -286,7 +293,10 @@ title._broken = lines.join("\\n")
 if (title.text == title._broken) return
 title.text = title._broken
 // A title that got another height is painted over its old self unless all is laid out anew.
-requestAnimationFrame(() => plot.min_border_top = 9 - plot.min_border_top)
+requestAnimationFrame(() => {
+  plot._nudged = !plot._nudged
+  plot.min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+})
 """
 
 FIT_CELLS = """

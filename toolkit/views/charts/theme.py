@@ -167,13 +167,15 @@ def follow_theme(root: Any) -> None:
     apply_theme(root, LIGHT)
     paints = _paints(root)
     played = sorted({"surface", *(name for *_, roles in paints for name in _names(roles))})
+    plots = list(root.select({"type": Plot}))
     args = {
         "root": root,
+        "plots": plots,
         "paints": [[m, a, roles, _is_spec(m, a)] for m, a, roles in paints],
         "themes": {t.name: {name: colour_of(t, name) for name in played} for t in (LIGHT, DARK)},
     }
     code = CustomJS(args=args, code=scripts.FOLLOW_THEME)
-    for plot in root.select({"type": Plot}):
+    for plot in plots:
         plot.js_on_change("inner_height", code)
 
 
