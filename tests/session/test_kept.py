@@ -34,6 +34,9 @@ def test_everything_is_kept_with_its_file_and_runs_again_from_it(file: Path) -> 
     assert {r.data.source for r in runs} == {str(file)}
     assert all(runs.reproduce(r.id).equal for r in runs)
     assert all(r.seconds > 0.0 for r in runs)
+    again = runs.load(table.id)
+    assert (again.id, again.known().count) == (table.id, table.known().count)
+    assert type(again.heatmap()) is type(table.heatmap())
 
 
 def test_simulated_bars_are_made_again() -> None:

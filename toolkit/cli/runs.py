@@ -188,7 +188,7 @@ def _table(records: tuple[Record, ...], *, of: int) -> Table:
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     for name in ("id", "kind", "at (UTC)", "symbols", "from"):
-        view.add_column(name, no_wrap=name != "symbols")
+        view.add_column(name, no_wrap=name != "symbols", min_width=7)
     for name in ("trades", "return %", "sharpe"):
         view.add_column(name, justify="right", no_wrap=True)
     for r in records:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.errors import StoreError
+from toolkit.session.pictures import picture
 
 if TYPE_CHECKING:
     from toolkit.research.store.record import Record
@@ -28,7 +29,7 @@ def run_store(path: Path | str | None = None) -> RunStore:
     """Return the store of runs in a folder, by default the user's; it finds bars again."""
     from toolkit.research.store.run_store import RunStore
 
-    return RunStore.open(path or _folder(), loader=bars_again)
+    return RunStore.open(path or _folder(), loader=bars_again, plotter=picture)
 
 
 def keep(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,24 +92,25 @@ def sweep(
     from toolkit.research.sweeps.sweep import sweep as run
 
     began = time.perf_counter()
-    table = run(
-        bars,
-        grid,
-        method=method,
-        trials=trials,
-        seed=seed,
-        metric=metric,
-        base=base,
-        capital=capital,
-        costs=costs,
-        sessions=sessions,
-        flat_before_close=flat_before_close,
-        crew=_crew(workers, client),
-        progress=progress,
-    )
+    with _crew(workers, client) as crew:
+        table = run(
+            bars,
+            grid,
+            method=method,
+            trials=trials,
+            seed=seed,
+            metric=metric,
+            base=base,
+            capital=capital,
+            costs=costs,
+            sessions=sessions,
+            flat_before_close=flat_before_close,
+            crew=crew,
+            progress=progress,
+        )
     seconds = time.perf_counter() - began
     if table.data and (source := source_of(bars)):
-        table = replace(table, data=replace(table.data, source=source))
+        table = replace(table, data=replace(table.data, source=source), source=source)
     place = run_store() if store is True else store
     table = keep(table, store=place, seconds=seconds, bars=bars, trials=trials_of, source="sweep")
     if place and table.id and table.data:
@@ -151,11 +153,14 @@ def trials_of(table: SweepTable) -> tuple[list[str], Floats]:
     return trial_digests(table.grid.vectors()[done], table.costs), sharpes
 
 
-def _crew(workers: int | None, client: Any) -> Crew:
+@contextmanager
+def _crew(workers: int | None, client: Any) -> Iterator[Crew]:
+    """Give threads, or the workers of a Dask client; one that was opened here is closed."""
     from toolkit.runtime import thread_crew
 
     if client is None:
-        return thread_crew(workers)
+        yield thread_crew(workers)
+        return
     if workers is not None:
         raise ConfigError(
             "workers are threads here, client is a cluster; give one of them",
@@ -164,4 +169,8 @@ def _crew(workers: int | None, client: Any) -> Crew:
         )
     from toolkit.research.sweeps.cluster import DaskCrew, connect
 
-    return DaskCrew(connect(client) if isinstance(client, str) else client)
+    if not isinstance(client, str):
+        yield DaskCrew(client)
+        return
+    with connect(client) as opened:
+        yield DaskCrew(opened)

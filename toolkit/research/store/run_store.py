@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from toolkit.errors import ConfigError, StoreError
+from toolkit.research.plotting import Plotter
 from toolkit.research.store.code import code_version
 from toolkit.research.store.database import Database
 from toolkit.research.store.entries import entry_of, result_of
@@ -25,6 +28,7 @@ from toolkit.research.store.reproduction import (
 )
 from toolkit.research.store.runs import Runs
 from toolkit.research.store.trials import TrialLedger
+from toolkit.research.sweeps.table import SweepTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +54,10 @@ class RunStore:
         clock: Callable[[], datetime],
         loader: Loader = bars_of_file,
         runners: Mapping[str, Runner] = RUNNERS,
+        plotter: Plotter | None = None,
     ) -> None:
         self.folder = folder
+        self._plotter = plotter
         self._loader, self._runners = loader, runners
         self.trials = TrialLedger(folder / "trials.sqlite", clock=clock)
         self._file = Database(folder / "runs.sqlite", tables=_TABLES, version=VERSION)
@@ -64,13 +70,21 @@ class RunStore:
         *,
         loader: Loader = bars_of_file,
         runners: Mapping[str, Runner] = RUNNERS,
+        plotter: Plotter | None = None,
     ) -> Self:
         """Return the store in a folder, by default `research` in the user's state folder.
 
-        `loader` finds the bars of a record again; `runners` ask a kind of run again.
+        `loader` finds the bars of a record again; `runners` ask a kind of run again; `plotter`
+        draws what comes out.
         """
         folder = research_folder(path)
-        return cls(folder, clock=lambda: datetime.now(UTC), loader=loader, runners=runners)
+        return cls(
+            folder,
+            clock=lambda: datetime.now(UTC),
+            loader=loader,
+            runners=runners,
+            plotter=plotter,
+        )
 
     def save(self, result: Any, *, seconds: float = 0.0, **options: Any) -> str:
         """Keep a BacktestRun, a SweepTable or whatever has an `entry()`; returns its id.
@@ -127,13 +141,18 @@ class RunStore:
         """Return a run as a result: a SweepTable as it was, of others a SavedRun."""
         record = self.record(run)
         frames = {name: read_frame(self.folder, record.id, name) for name in record.frames}
-        return result_of(record, frames)
+        result = result_of(record, frames)
+        if isinstance(result, SweepTable):
+            known = partial(self.trials.known, record.data.key)
+            return replace(result, id=record.id, known=known, plotter=self._plotter)
+        return result
 
     def reproduce(self, run: str, bars: pd.DataFrame | Bars | None = None) -> Reproduction:
         """Run it again, on `bars` or what the loader finds, and compare to the bit."""
         record = self.record(run)
         frames = {name: read_frame(self.folder, record.id, name) for name in record.frames}
-        return reproduce(record, frames, bars, loader=self._loader, runners=self._runners)
+        found = reproduce(record, frames, bars, loader=self._loader, runners=self._runners)
+        return replace(found, result=replace(found.result, plotter=self._plotter))
 
     def delete(self, run: str) -> str:
         """Forget a run and its tables, not its trials; returns the id."""
