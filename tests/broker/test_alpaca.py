@@ -60,6 +60,15 @@ async def test_an_entry_is_filled_and_gets_its_net(room: Room):
     assert room.broker.health() == {}
 
 
+async def test_fees_are_not_asked_for_at_every_look(room: Room):
+    asked: list[str] = []
+    room.market.fault = lambda operation: asked.append(operation) or ""
+    await room.start()
+    await room.market.advance(960)
+    assert asked.count("positions") > 15
+    assert asked.count("fees") == 2
+
+
 async def test_no_order_waits_to_hear_what_may_be_done_with_its_symbol(tmp_path: Path):
     room = Room(tmp_path, symbols=("NOPE", "AAPL"))
     room.market.prices = {"AAPL": Decimal(100)}

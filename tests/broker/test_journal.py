@@ -67,6 +67,16 @@ def test_everything_comes_back_as_it_was_and_in_order(journal: Journal):
     again.close()
 
 
+def test_the_file_is_asked_for_no_more_than_is_wanted(journal: Journal):
+    assert journal.last_booked_at() is None
+    found = [c for c in lived(journal) if isinstance(c, Booking)]
+    assert journal.last_booked_at() == max(b.fill.timestamp for b in found)
+    assert list(journal.bookings("AAPL")) == found
+    assert list(journal.bookings("MSFT")) == []
+    assert journal.booked(found[0].key)
+    assert not journal.booked("nothing")
+
+
 def test_numbers_go_on_after_a_restart(journal: Journal):
     lived(journal)
     again = reopened(journal)

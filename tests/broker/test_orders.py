@@ -43,6 +43,23 @@ def test_a_life_without_trouble_is_told_step_by_step():
     assert orders.open() == []
 
 
+def test_open_orders_of_a_symbol_are_those_of_all_that_are_of_it():
+    orders = Orders()
+    for name, symbol in (("s-1", "AAPL"), ("s-2", "MSFT"), ("s-3", "AAPL")):
+        orders.intend(intent(name, symbol=symbol))
+
+    def names(symbol: str | None = None) -> list[str]:
+        return [t.client_id for t in orders.open(symbol)]
+
+    assert (names(), names("AAPL"), names("MSFT")) == (
+        ["s-1", "s-2", "s-3"],
+        ["s-1", "s-3"],
+        ["s-2"],
+    )
+    orders.refused("s-1", "no", at=at(1))
+    assert (names(), names("AAPL"), names("BTC/USD")) == (["s-2", "s-3"], ["s-3"], [])
+
+
 def test_an_end_waits_for_the_executions_that_belong_to_it():
     orders = begun(CUT)
     assert statuses(orders.snapshot(CUT.picture(2))) == ["accepted"]

@@ -23,6 +23,7 @@ from toolkit.core.types import ZERO, ExitPlan
 from toolkit.errors import BrokerError
 
 OVERLAP = timedelta(minutes=15)  # activities may be booked late
+FEES_EVERY = timedelta(minutes=15)
 
 
 class Audit:
@@ -37,6 +38,7 @@ class Audit:
         self._first_run = False
         self._agreed_at: datetime | None = None
         self._away_since: datetime | None = None
+        self._fees_at: datetime | None = None
         self._strangers: set[str] = set()
 
     async def run(self) -> None:
@@ -51,11 +53,18 @@ class Audit:
                 await self._desk.fetch_executions(order)
             if self._first_run:
                 await self._first_sight()
-            for fee in await self._desk.trading.fees_since(since):
-                self._books.journal.fee(fee)
+            await self._fees(since, at)
             await self._positions(fills)
             if not self.comparison.reason:
                 self._agreed_at = at
+
+    async def _fees(self, since: datetime, at: datetime) -> None:
+        """Write fees down, not at every look: each asks for two days, as fees are dated by day."""
+        if self._fees_at is not None and at < self._fees_at + FEES_EVERY:
+            return
+        for fee in await self._desk.trading.fees_since(min(since, self._fees_at or since)):
+            self._books.journal.fee(fee)
+        self._fees_at = at
 
     async def _begin(self) -> datetime:
         """Return the broker's time; the first time ever, it is where our history begins."""
@@ -84,7 +93,7 @@ class Audit:
             return max(self._agreed_at - OVERLAP, self._began - OVERLAP)
         # What happened while we were away: since the last thing that the journal knows.
         if self._away_since is None:
-            last = max((b.fill.timestamp for b in self._books.journal.bookings()), default=at)
+            last = self._books.journal.last_booked_at() or at
             pending = [t.submitted_at or t.intent.made_at for t in self._books.orders.open()]
             self._away_since = min([last, at, *pending]) - OVERLAP
         return self._away_since
@@ -183,8 +192,8 @@ class Audit:
         return False
 
     def _last_bought(self, symbol: str) -> Decimal:
-        fills = (b.execution for b in self._books.journal.bookings() if b.fill.symbol == symbol)
-        return max((f.quantity for f in fills), default=ZERO)
+        booked = self._books.journal.bookings(symbol)
+        return max((b.execution.quantity for b in booked), default=ZERO)
 
 
 async def audited(audit: Audit, desk: Desk) -> bool:

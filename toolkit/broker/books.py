@@ -50,16 +50,17 @@ class Books:
     def recover(self) -> Recovery:
         """Rebuild everything from the journal; asked once."""
         now, journal = self.now(), self.journal
-        updates = list(journal.updates())
-        last = {u.client_order_id: u for u in updates if isinstance(u, Order)}
+        changes = list(journal.changes())
+        last = {c.client_order_id: c for c in changes if isinstance(c, Order)}
+        booked = [c for c in changes if not isinstance(c, Order)]
         bookings: dict[str, list[Booking]] = {}
-        for booking in journal.bookings():
+        for booking in booked:
             bookings.setdefault(booking.fill.client_order_id, []).append(booking)
         for intent in journal.intents():
             name = intent.ticket.client_order_id
             found = bookings.get(name, [])
             self.orders.restore(intent, last=last.get(name), bookings=found, at=now)
-        for booking in journal.bookings():
+        for booking in booked:
             self.lots.book(booking, self._intent(booking), now=now)
         for note in journal.notes("lot"):
             wish = note.data["wish"]
@@ -74,6 +75,7 @@ class Books:
             self.foreign_seen.add(note.data["key"])
         requests = (t.intent.request for t in self.orders.open())
         pending: list[OrderRequest] = [r for r in requests if r is not None]
+        updates = [c if isinstance(c, Order) else c.fill for c in changes]
         return Recovery(updates=updates, pending=pending)
 
     def intend(self, intent: Intent, *, kept: bool, sent: bool = True) -> Tracked:
@@ -125,9 +127,8 @@ class Books:
 
     def next_correction(self, entry_id: str) -> int:
         """Return a number for a booking without an order that its position has not used."""
-        known = {booking.key for booking in self.journal.bookings()}
         self._corrections += 1
-        while f"{entry_id}-c{self._corrections}" in known:
+        while self.journal.booked(f"{entry_id}-c{self._corrections}"):
             self._corrections += 1
         return self._corrections
 

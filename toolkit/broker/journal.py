@@ -180,19 +180,36 @@ class Journal:
         for (data,) in self._file.execute("select data from intents order by number"):
             yield codec.load(Intent, data)
 
-    def bookings(self) -> Iterator[Booking]:
-        """Every execution that was booked, oldest first."""
-        for (data,) in self._file.execute("select data from fills order by number"):
+    def bookings(self, symbol: str | None = None) -> Iterator[Booking]:
+        """Every execution that was booked, oldest first; of one symbol, or all."""
+        where, values = ("where symbol = ?", (symbol,)) if symbol else ("", ())
+        rows = self._file.execute(f"select data from fills {where} order by number", values)
+        for (data,) in rows:
             yield codec.load(Booking, data)
 
-    def updates(self) -> Iterator[OrderUpdate]:
-        """Every Order and Fill as it was reported, oldest first."""
+    def booked(self, key: str) -> bool:
+        """Whether an execution of that key was booked."""
+        asked = self._file.execute("select 1 from fills where execution_id = ?", (key,))
+        return asked.fetchone() is not None
+
+    def last_booked_at(self) -> datetime | None:
+        """When the latest execution happened; None before the first one."""
+        (last,) = self._file.execute("select max(timestamp) from fills").fetchone()
+        return None if last is None else datetime.fromisoformat(last)
+
+    def changes(self) -> Iterator[Order | Booking]:
+        """Every change of an order and every booking, oldest first."""
         both = (
             "select number, 'order', data from orders union all "
             "select number, 'fill', data from fills order by 1"
         )
         for _, kind, data in self._file.execute(both):
-            yield codec.load(Order, data) if kind == "order" else codec.load(Booking, data).fill
+            yield codec.load(Order, data) if kind == "order" else codec.load(Booking, data)
+
+    def updates(self) -> Iterator[OrderUpdate]:
+        """Every Order and Fill as it was reported, oldest first."""
+        for change in self.changes():
+            yield change if isinstance(change, Order) else change.fill
 
     def notes(self, kind: str | None = None) -> Iterator[Note]:
         """Notes of one kind or all, oldest first."""

@@ -30,6 +30,7 @@ class Orders:
         self._all: dict[str, Tracked] = {}
         self._by_id: dict[str, Tracked] = {}
         self._open: dict[str, Tracked] = {}
+        self._open_of: dict[str, dict[str, Tracked]] = {}  # by symbol
         self._doubtful: set[str] = set()
         self._numbers: dict[str, int] = {}
 
@@ -39,7 +40,8 @@ class Orders:
         assert name not in self._all, name
         tracked = Tracked(intent, quantity=intent.ticket.quantity)
         tracked.stop_price = intent.ticket.stop_price
-        self._all[name] = self._open[name] = tracked
+        self._all[name] = tracked
+        self._sort(tracked)
         return tracked
 
     def restore(
@@ -73,7 +75,8 @@ class Orders:
 
     def open(self, symbol: str | None = None) -> list[Tracked]:
         """Orders that may still fill, oldest first; of one symbol, or all."""
-        return [t for t in self._open.values() if symbol in (None, t.symbol)]
+        found = self._open if symbol is None else self._open_of.get(symbol, {})
+        return list(found.values())
 
     def unknown(self) -> list[Tracked]:
         """Orders whose outcome has to be looked up."""
@@ -242,10 +245,11 @@ class Orders:
         return [tracked.as_order()]
 
     def _sort(self, tracked: Tracked) -> None:
-        if tracked.is_open:
-            self._open.setdefault(tracked.client_id, tracked)
-        else:
-            self._open.pop(tracked.client_id, None)
+        for found in (self._open, self._open_of.setdefault(tracked.symbol, {})):
+            if tracked.is_open:
+                found.setdefault(tracked.client_id, tracked)
+            else:
+                found.pop(tracked.client_id, None)
 
 
 def _settled(changes: list[Change]) -> list[Change]:
