@@ -253,6 +253,38 @@ async def test_flatten_reports_what_the_broker_refused():
     assert (result["orders"], len(result["refused"])) == ([], 1)
 
 
+class _Overtaken(SimulatedBroker):
+    """The last share of an entry comes in just before a sale does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bot, self.fill = None, None
+        self.asked: list[Decimal] = []
+
+    async def submit(self, request):
+        if request.side is Side.BUY:
+            return await super().submit(request)
+        self.asked.append(request.quantity)
+        if len(self.asked) == 1:
+            self.bot.trader.on_update(self.fill)
+        held = self.bot.engine.portfolio.quantity(request.symbol)
+        if request.quantity != held:
+            raise OrderRejected(f"{held} are held", symbol=request.symbol, reason="quantity")
+        return None
+
+
+@pytest.mark.parametrize("command", ["flatten", "halt"])
+async def test_a_sale_that_a_fill_overtook_is_made_anew_with_what_is_held(command):
+    broker = _Overtaken()
+    bot, events = await held_bot(broker)
+    broker.bot, before = bot, bot.engine.portfolio.quantity("AAPL")
+    broker.fill = of(Fill, events)[-1]
+    assert (broker.fill.side, broker.fill.quantity) == (Side.BUY, before)
+    result = await bot.command(command, {"flatten": True} if command == "halt" else {}, who="ada")
+    assert (len(result["orders"]), result["refused"]) == (1, [])
+    assert broker.asked == [before, 2 * before]
+
+
 @pytest.mark.parametrize("command", ["flatten", "stop"])
 async def test_flatten_and_stop_take_back_an_entry_that_waits(command):
     async def act():

@@ -222,7 +222,7 @@ class Bot:
         self._obeyed = (order, self._monotonic())
         cancelled = await self.trader.cancel_entries(None)
         requests = self.engine.flatten(now=self.clock()) if order.flatten else []
-        sent = await self.trader.submit_all(requests)
+        sent = await self.trader.sell_all(requests)
         return {
             "orders": [name for name, taken in sent.items() if taken],
             "refused": [name for name, taken in sent.items() if not taken],

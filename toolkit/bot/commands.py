@@ -195,7 +195,7 @@ class Commands:
             )
         requests = self._bot.engine.flatten(symbols, now=self._bot.clock())
         cancelled = await self._bot.trader.cancel_entries(symbols)
-        sent = await self._bot.trader.submit_all(requests)
+        sent = await self._bot.trader.sell_all(requests)
         return {
             "orders": [name for name, taken in sent.items() if taken],
             "refused": [name for name, taken in sent.items() if not taken],

@@ -152,6 +152,18 @@ class Trader:
             taken = [await self.submit(request) for request in requests]
         return {r.client_order_id: t for r, t in zip(requests, taken, strict=True)}
 
+    async def sell_all(self, requests: Sequence[OrderRequest]) -> dict[str, bool]:
+        """Send sales of all that is held; one that a fill has overtaken is made anew, once."""
+        sent = await self.submit_all(requests)
+        held = self._engine.portfolio.quantity
+        overtaken = [
+            r for r in requests if not sent[r.client_order_id] and held(r.symbol) != r.quantity
+        ]
+        for request in overtaken:
+            del sent[request.client_order_id]
+        again = self._engine.flatten([r.symbol for r in overtaken], now=self._clock())
+        return {**sent, **await self.submit_all(again)}
+
     async def cancel_entries(self, symbols: Sequence[str] | None) -> list[str]:
         """Take back entries that wait; returns the ids of those that the broker let go."""
         cancelled = []
