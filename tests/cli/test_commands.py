@@ -14,6 +14,7 @@ import threading
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,28 +35,45 @@ def toolkit(*arguments: str, timeout: float = 60, **environment: str):
 
 
 @pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command as if it had been typed, but in this process: to start one takes a second."""
+    # Logging is the whole process's; test_debug starts processes.
+    monkeypatch.setattr(sys.modules["toolkit.cli.main"], "set_up_logging", lambda **_: None)
+
+    def run(*arguments: str, **environment: str):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["toolkit", *arguments])
+        code = main()
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
+
+    return run
+
+
+@pytest.fixture
 def recording(tmp_path: Path) -> str:
     path = tmp_path / "bars.csv"
     bars(["AAPL", "MSFT"], count=400).to_csv(path, index=False)
     return str(path)
 
 
-def test_replay_and_backtest_print_the_same_trades(recording: str):
-    replayed = json.loads(toolkit("replay", recording, "--speed", "max", "--json").stdout)
-    tested = json.loads(toolkit("backtest", recording, "--json").stdout)
+def test_replay_and_backtest_print_the_same_trades(recording: str, typed):
+    replayed = json.loads(typed("replay", recording, "--speed", "max", "--json").stdout)
+    tested = json.loads(typed("backtest", recording, "--json").stdout)
     assert replayed["trades"] == tested["trades"]
     assert replayed["trades"]
     assert replayed["bars"] == 800
 
 
-def test_a_replay_serves_unless_at_full_speed_and_says_where(recording: str):
-    result = toolkit("replay", recording, "--speed", "max", "--serve", "--port", "0", "--json")
+def test_a_replay_serves_unless_at_full_speed_and_says_where(recording: str, typed):
+    result = typed("replay", recording, "--speed", "max", "--serve", "--port", "0", "--json")
     assert re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", result.stderr)
     assert json.loads(result.stdout)["bars"] == 800
 
 
-def test_a_replay_for_people_ends_with_its_profit(recording: str):
-    result = toolkit("replay", recording, "--speed", "max")
+def test_a_replay_for_people_ends_with_its_profit(recording: str, typed):
+    result = typed("replay", recording, "--speed", "max")
     assert "800 bars of AAPL, MSFT" in result.stdout
 
 
@@ -79,15 +97,12 @@ def test_a_replay_for_people_ends_with_its_profit(recording: str):
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_and_exits_with_2(
-    arguments, words, recording: str, monkeypatch: pytest.MonkeyPatch, capsys
+    arguments, words, recording: str, typed
 ):
-    monkeypatch.setattr(sys, "argv", ["toolkit", *arguments_with(recording, arguments)])
-    # Logging is the whole process's; the command's own process is started in the next test.
-    monkeypatch.setattr(sys.modules["toolkit.cli.main"], "set_up_logging", lambda **_: None)
-    assert main() == 2
-    said = capsys.readouterr().err
-    assert words in " ".join(said.split())
-    assert "Traceback" not in said
+    result = typed(*arguments_with(recording, arguments))
+    assert result.returncode == 2
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,10 +156,10 @@ def test_an_interrupted_replay_prints_the_trades_so_far(recording: str):
     assert result["bars"] < 800
 
 
-def test_square_brackets_are_shown_and_not_obeyed(tmp_path: Path):
+def test_square_brackets_are_shown_and_not_obeyed(tmp_path: Path, typed):
     path = tmp_path / "bars.csv"
     path.write_text("timestamp,symbol,open,high,low,close,volume\n[/bold]x,AAPL,1,1,1,1,0\n")
-    result = toolkit("backtest", str(path))
+    result = typed("backtest", str(path))
     assert result.returncode == 2
     assert "[/bold]x" in result.stderr
     assert "Traceback" not in result.stderr
@@ -155,11 +170,11 @@ def test_allowed_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch)
     assert Settings.load().allowed_origins == ("https://a.example", "https://b.example")
 
 
-def test_a_taken_port_is_named_with_the_way_out():
+def test_a_taken_port_is_named_with_the_way_out(typed):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        result = toolkit("serve", "--port", port, "--no-dashboard")
-        doctor = json.loads(toolkit("doctor", "--port", port, "--json").stdout)
+        result = typed("serve", "--port", port, "--no-dashboard")
+        doctor = json.loads(typed("doctor", "--port", port, "--json").stdout)
     assert result.returncode == 2
     assert port in result.stderr
     assert "--port" in result.stderr
@@ -167,8 +182,8 @@ def test_a_taken_port_is_named_with_the_way_out():
     assert "--port" in doctor["port"]["mend"]
 
 
-def test_the_doctor_checks_everything_and_says_how_to_mend():
-    result = json.loads(toolkit("doctor", "--port", "0", "--json").stdout)
+def test_the_doctor_checks_everything_and_says_how_to_mend(typed):
+    result = json.loads(typed("doctor", "--port", "0", "--json").stdout)
     assert result["python"]["ok"]
     assert result["packages"]["ok"]
     assert {"alpaca", "browser", "live chart", "packages:notebook"} <= result.keys()
@@ -197,10 +212,10 @@ class _Alpaca(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(("key", "ok", "words"), [("good", True, "ACTIVE"), ("bad", False, "403")])
-def test_the_doctor_asks_alpaca_whether_the_keys_work(key, ok, words):
+def test_the_doctor_asks_alpaca_whether_the_keys_work(key, ok, words, typed):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Alpaca) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        result = toolkit(
+        result = typed(
             *("doctor", "--port", "0", "--json"),
             ALPACA_TRADING_URL=f"http://127.0.0.1:{server.server_port}",
             APCA_API_KEY_ID=key,

@@ -11,13 +11,29 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import toolkit as tk
+from toolkit.cli import main
 
 SERVE = ["serve", "--port", "0", "--symbol", "AAPL", "--no-dashboard", "--speed", "600x"]
 
 
-@pytest.mark.parametrize("arguments", [["--debug", *SERVE], [*SERVE, "--debug"]])
-def test_debug_tells_the_steps_and_no_secret(arguments: list[str]) -> None:
-    out, err, token = served_once(arguments)
+@pytest.mark.parametrize("arguments", [["--debug", "serve"], ["serve", "--debug"]])
+def test_the_switch_stands_before_the_command_or_after_it(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switched: list[bool | None] = []
+
+    def note(*, debug: bool | None = None) -> None:
+        switched.append(debug)
+
+    for module in ("toolkit.cli.main", "toolkit.cli.serve"):
+        monkeypatch.setattr(sys.modules[module], "set_up_logging", note)
+    monkeypatch.setattr(sys, "argv", ["toolkit", *arguments, "--symbol", "A$"])
+    assert main() == 2
+    assert True in switched
+
+
+def test_debug_tells_the_steps_and_no_secret() -> None:
+    out, err, token = served_once([*SERVE, "--debug"])
     assert f"token={token}" in out
     assert "toolkit.session.service: Health(" in err
     assert "command set_parameters {'values': {'ema_period': 12}}" in err

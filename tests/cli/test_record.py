@@ -80,8 +80,12 @@ def test_an_interrupted_recording_is_whole_and_a_killed_one_is_read_to_its_last_
         for name in ends
     }
     for name, process in running.items():
-        while not any(p.stat().st_size > 20_000 for p in tmp_path.glob(f"{name}/*/*.segment")):
-            assert process.poll() is None
+        segments = f"{name}/*/*.segment"
+        assert wait_until(
+            lambda found=segments: any(p.stat().st_size > 20_000 for p in tmp_path.glob(found)),
+            timeout=60,
+        )
+        assert process.poll() is None
         process.send_signal(ends[name])
         process.communicate(timeout=20)
     assert running["a"].returncode == 0
