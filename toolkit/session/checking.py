@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
-from toolkit.session.kept import keep
+from toolkit.session.kept import keep, run_store
 from toolkit.session.pictures import picture
 from toolkit.session.recorded_market import WARM_UP_BARS
 from toolkit.session.study import trial_of
@@ -192,6 +193,7 @@ def backtest_signals(
     `research.vbt.signals` and docs/research/vectorbt.md. Raises ConfigError and DataError.
     """
     from toolkit.research.backtest import BacktestRun
+    from toolkit.research.store.trials import DataKey
     from toolkit.research.vbt.signals import backtest_signals as run
 
     began = time.perf_counter()
@@ -208,17 +210,21 @@ def backtest_signals(
         progress=progress,
     )
     seconds = time.perf_counter() - began
+    place = run_store() if store is True else store
     if isinstance(result, BacktestRun):
-        kept: BacktestRun | SignalTable = keep(
-            result, store=store, seconds=seconds, bars=bars, trials=trial_of, source="signals"
+        run_kept = keep(
+            result, store=place, seconds=seconds, bars=bars, trials=trial_of, source="signals"
         )
-    else:
-        kept = keep(
-            result,
-            store=store,
-            seconds=seconds,
-            bars=bars,
-            trials=lambda table: table.trials(),
-            source="signals",
-        )
-    return replace(kept, plotter=picture)
+        return replace(run_kept, plotter=picture)
+    table = keep(
+        result,
+        store=place,
+        seconds=seconds,
+        bars=bars,
+        trials=lambda each: each.trials(),
+        source="signals",
+    )
+    if place and table.id:
+        key = DataKey.of(table.work.tape)
+        table = replace(table, known=partial(place.trials.known, key))
+    return replace(table, plotter=picture)

@@ -117,8 +117,11 @@ def test_columns_of_parameters_give_a_table_whose_rows_are_single_runs() -> None
     assert table.best("max_drawdown_percent").stats()["max_drawdown_percent"] == (
         table.frame["max_drawdown_percent"].min()
     )
-    assert f"best of 3: window={best}" in table.sentence
-    assert 0 <= table.deflated_sharpe <= 1 and 0 <= table.pbo <= 1
+    assert table.sentence.startswith(f"Best of 3: window={best}. ")
+    verdict = table.verdict()
+    assert verdict.overfitting.trials == 3
+    assert not verdict.supported and "No evidence" in table.sentence
+    assert table.verdict(window=10).trades == table.frame.loc[10, "trades"]
 
 
 def test_one_column_of_exits_goes_with_all_entries_and_the_other_way_round() -> None:

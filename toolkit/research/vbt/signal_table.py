@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -21,13 +20,11 @@ from toolkit.research.progress import Report, progress_of
 from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges, score
 from toolkit.research.store.data import Data
 from toolkit.research.store.record import Entry
-from toolkit.research.store.trials import trial_digest
+from toolkit.research.store.trials import Trials, trial_digest
+from toolkit.research.sweeps.sets import Sets
 from toolkit.research.tape import Tape
-from toolkit.research.validation.overfitting import (
-    cross_validate,
-    expected_maximum,
-    probabilistic_sharpe,
-)
+from toolkit.research.validation.evidence import Tried, weigh
+from toolkit.research.validation.verdict import Verdict
 from toolkit.research.vbt.given import Label, Packed, unpacked
 
 if TYPE_CHECKING:
@@ -68,7 +65,7 @@ class SignalTable:
     """One row per combination that was run, in the order of `work.sets`.
 
     `levels` name what the labels hold; the runs that it returns get its `plotter`; `id` finds the
-    table in the store.
+    table in the store, `known` tells all trials ever made on the data.
     """
 
     work: SignalWork
@@ -78,6 +75,7 @@ class SignalTable:
     blocks: Floats
     edges: Ints
     id: str = ""
+    known: Callable[[], Trials] | None = field(default=None)
     plotter: Plotter | None = field(default=None)
 
     @cached_property
@@ -111,6 +109,9 @@ class SignalTable:
 
         Raises ConfigError where it is not among them.
         """
+        return replace(self.work.run(self._label(values, named)), plotter=self.plotter)
+
+    def _label(self, values: tuple[Any, ...], named: Mapping[str, Any]) -> Label:
         label = tuple(values) if values else tuple(named.get(name) for name in self.levels)
         if label not in self.labels or (named and set(named) != set(self.levels)):
             known = [str(each) for each in self.labels[:5]]
@@ -121,36 +122,38 @@ class SignalTable:
                 value=str(values or named),
                 allowed=known,
             )
-        return replace(self.work.run(label), plotter=self.plotter)
+        return label
+
+    def verdict(self, *values: Any, **named: Any) -> Verdict:
+        """Say whether all that was tried supports a combination, by default the best.
+
+        The parameters in it are those of risk. Raises ConfigError and DataError.
+        """
+        chosen = self._label(values, named) if values or named else self._best("sharpe")
+        known = self.known() if self.known else None
+        return weigh(self._tried, self.labels.index(chosen), known=known)
 
     @cached_property
-    def deflated_sharpe(self) -> float:
-        """Probability that the best Sharpe ratio is more than the luck of so many trials."""
-        best = self.labels.index(self._best("sharpe"))
-        periods, *others = self.moments[best].tolist()
-        moments = Moments(int(periods), *others)
-        sharpes = np.nan_to_num(self.metrics[:, METRICS.index("sharpe")])
-        trials = sharpes / math.sqrt(self.work.tape.periods_per_year)
-        return probabilistic_sharpe(moments, expected_maximum(trials, periods=moments.periods))
-
-    @cached_property
-    def pbo(self) -> float:
-        """Probability that the best in one half of the time is below the median in the other."""
-        return cross_validate(self.blocks, np.diff(self.edges)).pbo
+    def _tried(self) -> Tried:
+        size = len(self.labels)
+        return Tried(
+            sets=Sets(base=self.work.parameters, axes={}, codes=np.zeros((size, 0), np.int64)),
+            blocks=self.blocks,
+            counts=np.diff(self.edges),
+            moments=self.moments,
+            trades=self.metrics[:, METRICS.index("trades")].astype(np.int64),
+            periods_per_year=self.work.tape.periods_per_year,
+        )
 
     @property
     def sentence(self) -> str:
-        """The best combination, and what it is worth among so many."""
+        """The best combination, and what it is worth among all that was tried."""
         try:
             label = self._best("sharpe")
         except DataError as error:
             return error.message
         which = ", ".join(f"{n}={v}" for n, v in zip(self.levels, label, strict=True))
-        sharpe = self.metrics[self.labels.index(label), METRICS.index("sharpe")]
-        return (
-            f"best of {len(self.metrics)}: {which}, Sharpe {sharpe:.2f}; probability that it is"
-            f" more than luck {self.deflated_sharpe:.0%}, of overfitting {self.pbo:.0%}"
-        )
+        return f"Best of {len(self.metrics)}: {which}. {self.verdict().sentence}"
 
     def trials(self) -> tuple[list[str], Floats]:
         """Return a digest of each combination with its costs, and Sharpe ratios of one period."""
