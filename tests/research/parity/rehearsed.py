@@ -42,16 +42,16 @@ Act = Callable[[Bot], Awaitable[object]]
 class Rehearsal:
     """What is left of a day: the recording, the journal, and the exchange's own bars."""
 
-    recording: Path
+    recordings: tuple[Path, ...]
     journal: Path
     history: tuple[Bar, ...]
     trips: tuple[RoundTrip, ...]
     parameters: Parameters
 
-    def session(self) -> Session:
-        """The day as its recording tells it."""
+    def session(self, life: int = 0) -> Session:
+        """The day, or one life of it, as its recording tells it."""
         start = Start(parameters=self.parameters, capital=float(CASH), costs=Costs())
-        return session_of_recording(Recording(self.recording), start)
+        return session_of_recording(Recording(self.recordings[life]), start)
 
 
 def rehearse(
@@ -63,14 +63,15 @@ def rehearse(
     symbols: Sequence[str] = SYMBOLS,
     faults: Sequence[Fault] = (),
     acts: Mapping[int, Act] | None = None,
+    down: tuple[int, int] | None = None,
 ) -> Rehearsal:
-    """Play some minutes; `acts` are done at the middle of their minute."""
+    """Play some minutes; `acts` are done at the middle of their minute, `down` is without a bot."""
     loop, submit = SteppedLoop(), ThreadPoolExecutor.submit
     loop.watch_threads()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(
-            _play(loop, folder, minutes, parameters, seed, tuple(symbols), faults, acts or {})
+            _play(loop, folder, minutes, parameters, seed, tuple(symbols), faults, acts or {}, down)
         )
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
@@ -88,30 +89,35 @@ async def _play(
     symbols: tuple[str, ...],
     faults: Sequence[Fault],
     acts: Mapping[int, Act],
+    down: tuple[int, int] | None,
 ) -> Rehearsal:
     world = World(seed=seed, symbols=symbols, faults=list(faults))
     loop.micros = world.exchange.now
     trips: list[RoundTrip] = []
+    lives: list[Life] = []
     async with world.server:
-        bot, recorder = composed(world, folder, symbols, parameters, loop, trips)
-        run = asyncio.create_task(bot.run())
         for minute in range(minutes):
+            away = down is not None and down[0] <= minute < down[1]
+            if away and lives and not lives[-1].over:
+                await lives[-1].end()
+            elif not away and (not lives or lives[-1].over):
+                place = folder / f"recording-{len(lives) + 1}"
+                lives.append(
+                    Life(*composed(world, folder, place, symbols, parameters, loop, trips))
+                )
             passed = 0.0
             for at in STOPS:
                 await world.advance(at - passed)
                 passed, loop.micros = at, world.exchange.now
                 await loop.idle()
                 if at == 30.0 and minute in acts:
-                    act = asyncio.create_task(acts[minute](bot))
+                    act = asyncio.create_task(acts[minute](lives[-1].bot))
                     await loop.idle()
                     await act
-        await bot.stop()
-        await recorder.stop()
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
+        await lives[-1].end()
         history = tuple(bar for s in symbols for bar in history_of(world, s))
     return Rehearsal(
-        recording=folder / "recording",
+        recordings=tuple(folder / f"recording-{n + 1}" for n in range(len(lives))),
         journal=folder / JOURNAL,
         history=history,
         trips=tuple(trips),
@@ -119,9 +125,27 @@ async def _play(
     )
 
 
+class Life:
+    """One run of the bot, from its composition to its clean end."""
+
+    def __init__(self, bot: Bot, recorder: Recorder) -> None:
+        self.bot, self._recorder = bot, recorder
+        self.over = False
+        self._run = asyncio.create_task(bot.run())
+
+    async def end(self) -> None:
+        """Stop it."""
+        self.over = True
+        await self.bot.stop()
+        await self._recorder.stop()
+        self._run.cancel()
+        await asyncio.gather(self._run, return_exceptions=True)
+
+
 def composed(
     world: World,
     folder: Path,
+    place: Path,
     symbols: tuple[str, ...],
     parameters: Mapping[str, Any],
     loop: SteppedLoop,
@@ -157,7 +181,7 @@ def composed(
     }
     problems: list[str] = []
     recorder = Recorder(
-        RecordingWriter(folder / "recording", about=about),
+        RecordingWriter(place, about=about),
         report=problems.append,
         clock=lambda: (loop.now() - EPOCH) // timedelta(microseconds=1) * 1000,
     )

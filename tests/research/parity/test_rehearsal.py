@@ -74,3 +74,30 @@ def test_the_journal_of_the_day_tells_the_same(day: Rehearsal) -> None:
     assert journal.backtest_profit == recording.backtest_profit
     assert journal.unexplained == 0, journal.frame.to_string()
     assert set(journal.causes["cause"]) == set(recording.causes["cause"])
+
+
+@pytest.fixture(scope="module")
+def two_lives(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    folder = tmp_path_factory.mktemp("lives")
+    return rehearse(folder, minutes=30, parameters=EAGER, down=(17, 23))
+
+
+def test_a_session_that_begins_with_positions_takes_them_over(two_lives: Rehearsal) -> None:
+    session = two_lives.session(1)
+    held = {fill.symbol for fill in session.start.fills}
+    assert held
+    report = report_of(session, frame_of(two_lives.history))
+    inherited = [t for t in report.backtest if t.entry.time < report.start]
+    assert inherited == [t for t in inherited if t.symbol in held]
+    assert inherited
+    assert report.unexplained == 0, report.frame.to_string()
+
+
+def test_a_journal_of_two_lives_is_one_session_with_an_outage(two_lives: Rehearsal) -> None:
+    runs = runs_of(two_lives.journal)
+    assert [run.until.minute for run in runs] == [17, 30]
+    session = session_of_journal(two_lives.journal, runs, two_lives.history, costs=Costs())
+    report = report_of(session, frame_of(two_lives.history))
+    assert report.unexplained == 0, report.frame.to_string()
+    details = " ".join(report.frame.loc[report.frame["cause"] == "outage", "detail"])
+    assert "the bot was not running" in details

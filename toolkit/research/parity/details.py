@@ -103,12 +103,28 @@ def _refusal(difference: Difference, session: Session) -> str:
         return seen.refusal
     if difference.side is Side.SELL:
         return "its exit came late, after an outage"
-    moment = difference.key[1]
-    earlier = [s for s in session.seen if s.cause is difference.cause and s.bar.timestamp <= moment]
+    return _before(difference, session)
+
+
+def _before(difference: Difference, session: Session) -> str:
+    """Name the last refusal of that cause before the decision, of the same symbol if any."""
+    symbol, moment = difference.key
+    known = [
+        (s.bar.timestamp, s.bar.symbol, s.refusal)
+        for s in session.seen
+        if s.cause is difference.cause
+    ]
+    known += [
+        (k[1], k[0], f.reason) for k, f in session.failures.items() if f.cause is difference.cause
+    ]
+    if difference.cause is Cause.OUTAGE:
+        known += [(begin, "", why) for begin, _, why in session.outages]
+    earlier = [one for one in known if one[0] <= moment]
     if not earlier:
         return ""
-    last = earlier[-1]
-    return f"after {last.bar.symbol} at {last.bar.timestamp:%H:%M} was refused: {last.refusal}"
+    time, name, why = max(earlier, key=lambda one: (one[0], one[1] == symbol))
+    what = f"{name} at {time:%H:%M} was refused" if name else f"an outage at {time:%H:%M:%S}"
+    return f"after {what}: {why}"
 
 
 def _manual(difference: Difference, session: Session) -> str:

@@ -16,7 +16,7 @@ from toolkit.market.recording import Recording
 from toolkit.market.recording_codec import Entry
 from toolkit.research.parity.gates import GateLog
 from toolkit.research.parity.orders import OrderFacts
-from toolkit.research.parity.session import Cause, Change, Lot, Seen, Session, Start
+from toolkit.research.parity.session import Cause, Change, Execution, Lot, Seen, Session, Start
 from toolkit.research.parity.trades import Key
 
 
@@ -175,6 +175,7 @@ class _Reader:
                 field="source",
                 value=str(recording.path),
             )
+        before, during = self._executions()
         warm_up: dict[str, tuple[Bar, ...]] = {}
         for bar in sorted(self._history.values(), key=lambda b: b.timestamp):
             warm_up[bar.symbol] = (*warm_up.get(bar.symbol, ()), bar)
@@ -185,7 +186,7 @@ class _Reader:
             real_time=self._real_time,
             start=replace(
                 start,
-                recovered=tuple(self._recovered),
+                recovered=(*self._recovered, *before),
                 pending=tuple(self._pending),
                 lots=self._lots(start),
                 warm_up=warm_up,
@@ -194,11 +195,18 @@ class _Reader:
             corrections=self._corrections,
             changes=tuple(self._changes),
             outages=self._gates.outages(until=self._now),
-            executions=tuple(self._orders.executions),
+            executions=tuple(during),
             filled=self._orders.shares(),
             failures=self._orders.failures(end=len(self._seen)),
             notes=tuple(recording.notes),
         )
+
+    def _executions(self) -> tuple[list[Fill], list[Execution]]:
+        """Tell executions of a time before the session, of which it only heard, from its own."""
+        first = min(seen.bar.timestamp for seen in self._seen)
+        found = self._orders.executions
+        early = [e for e in found if self._real_time and e.fill.timestamp < first]
+        return [e.fill for e in early], [e for e in found if e not in early]
 
     def _lots(self, start: Start) -> dict[str, Lot]:
         """Guess how positions of an earlier run were protected: by what was in force here."""
