@@ -24,6 +24,7 @@ from toolkit.errors import BrokerError
 
 OVERLAP = timedelta(minutes=15)  # activities may be booked late
 FEES_EVERY = timedelta(minutes=15)
+FEES_LATE = timedelta(minutes=3)  # after an execution they may still be booked
 
 
 class Audit:
@@ -59,9 +60,11 @@ class Audit:
                 self._agreed_at = at
 
     async def _fees(self, since: datetime, at: datetime) -> None:
-        """Write fees down, not at every look: each asks for two days, as fees are dated by day."""
+        """Write fees down, soon after executions and now and then: each look asks for two days."""
         if self._fees_at is not None and at < self._fees_at + FEES_EVERY:
-            return
+            last = self._books.journal.last_booked_at()
+            if last is None or last < self._fees_at - FEES_LATE:
+                return
         for fee in await self._desk.trading.fees_since(min(since, self._fees_at or since)):
             self._books.journal.fee(fee)
         self._fees_at = at

@@ -8,7 +8,8 @@ connection. So the conditions must be the same at every bar that is not touched.
 An entry is made at such a bar exactly where the calm run makes one, unless a fault that may
 rightly close a gate or keep the symbol busy was near (`trouble.py`), the bot was down, or the
 symbol was held, pending or cooling down from another trade. A round trip is the same, to the
-price, when no such fault, no late bar and no kill fell into its life.
+moment and to the prices of its executions, when no such fault, no late bar and no kill fell into
+its life. Quantities differ: the capital is shared, so a fault at one symbol sizes all that follow.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from toolkit.exchange.values import MINUTE, SECOND, Micros
 
 WINDOW = 200  # bars; what was before weighs less than a millionth in any indicator
 TOLERANCE = 1e-3  # of indicators that begin with a warm-up; bands are 0 to 100
-SAME_PRICE = 1e-6  # of averages over parts of another size
 COOLING = 2 * MINUTE
 PENDING = 3 * MINUTE
 Key = tuple[str, Micros]
@@ -42,6 +42,7 @@ class Days:
     evaluations: dict[Key, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     entries: dict[Key, dict[str, Any]] = field(default_factory=dict)
     trips: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    fills: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def of(cls, folder: Path) -> Days:
@@ -59,7 +60,18 @@ class Days:
                 days.entries[facts["symbol"], moment(facts["bar"])] = facts
             elif line["what"] == "trip":
                 days.trips[facts["symbol"], facts["entry_time"]] = facts
+            elif line["what"] == "fill":
+                days.fills[facts["symbol"]].append(facts)
         return days
+
+    def prices(self, trip: Mapping[str, Any]) -> set[tuple[str, float]]:
+        """Return side and price of the executions of a round trip."""
+        first, last = moment(trip["entry_time"]), moment(trip["exit_time"])
+        return {
+            (fill["side"], fill["price"])
+            for fill in self.fills[trip["symbol"]]
+            if first <= moment(fill["timestamp"]) <= last
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +215,11 @@ def _trips(here: Days, there: Days, troubles: Troubles, found: Findings) -> None
     for key, calm in there.trips.items():
         start, end = moment(calm["entry_time"]), moment(calm["exit_time"])
         ours = here.trips.get(key)
-        if ours is not None and _same(ours, calm):
+        if (
+            ours
+            and ours["exit_time"] == calm["exit_time"]
+            and here.prices(ours) == there.prices(calm)
+        ):
             found.check("round trips", True, "")
         elif troubles.meet(calm["symbol"], start - MINUTE, end + MINUTE, price=True):
             found.compared["round trips excused"] += 1
@@ -212,12 +228,6 @@ def _trips(here: Days, there: Days, troubles: Troubles, found: Findings) -> None
         else:
             words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
             found.check("round trips", False, words)
-
-
-def _same(ours: Mapping[str, Any], calm: Mapping[str, Any]) -> bool:
-    prices = ((ours[name], calm[name]) for name in ("entry_price", "exit_price"))
-    same = all(abs(a - b) <= SAME_PRICE * b for a, b in prices)
-    return same and ours["exit_time"] == calm["exit_time"]
 
 
 def _trip(trip: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Lives:
     kills: Counter[str] = field(default_factory=Counter)
     down: list[tuple[Micros, Micros]] = field(default_factory=list)
     ended_by_itself: list[tuple[Micros, str]] = field(default_factory=list)
-    behind: int = 0
+    behind: list[Micros] = field(default_factory=list)  # the machine was too slow here
 
 
 @dataclass(slots=True)

@@ -54,18 +54,15 @@ class Troubles:
         for start, end in storm.lives.down:
             troubles._grave[ANY].append((start, end + AFTER))
         for at, kind, subject in happened.strikes:
-            troubles._add(Kind(kind), _symbol(subject), at, at + AFTER)
-        begun: dict[tuple[str, str], Micros] = {}
+            troubles._add(Kind(kind), symbol_of(subject), at, at + AFTER)
+        for at in storm.lives.behind:
+            troubles._grave[ANY].append((at, at + AFTER))
         for entry in happened.faults:
-            kind, target = Kind(entry["kind"]), entry["target"]
-            if kind not in LASTING:
-                continue
-            if entry["what"] == "fault.begins":
-                begun[kind, target] = moment(entry["time"])
-            elif (start := begun.pop((kind, target), None)) is not None:
-                troubles._add(kind, _symbol(target), start, moment(entry["time"]) + AFTER)
-        for (name, target), start in begun.items():
-            troubles._add(Kind(name), _symbol(target), start, storm.end)
+            kind = Kind(entry["kind"])
+            if kind in LASTING and entry["what"] == "fault.begins":
+                start = moment(entry["time"])
+                end = start + round(entry["length"] * SECOND)
+                troubles._add(kind, symbol_of(entry["target"]), start, end + AFTER)
         return troubles
 
     def meet(self, symbol: str, start: Micros, end: Micros, *, price: bool = False) -> bool:
@@ -86,6 +83,6 @@ class Troubles:
         kept[symbol].append((start - SECOND, end + (HELD if kind in LATE else 0)))
 
 
-def _symbol(subject: str) -> str:
-    """Streams and requests concern all symbols."""
+def symbol_of(subject: str) -> str:
+    """Return the symbol that a fault struck, `*` for all: streams and requests concern them all."""
     return ANY if subject in ("", "market", "trading") or " " in subject else subject
