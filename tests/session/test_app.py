@@ -60,8 +60,8 @@ class _leave_signals_alone:  # noqa: N801 - stands for a method
 
 
 @pytest.mark.parametrize("lifespan", ["on", "off"])
-async def test_any_asgi_server_runs_it(lifespan: str) -> None:
-    app = quick_app()
+async def test_any_asgi_server_runs_it(lifespan: str, tmp_path: Path) -> None:
+    app = quick_app(record=tmp_path / "days")
     app.service.start_streaming(interval=0.01)
     got: list[dict[str, object]] = []
     news = asyncio.Event()
@@ -89,6 +89,7 @@ async def test_any_asgi_server_runs_it(lifespan: str) -> None:
         if lifespan == "off":
             await app.close()
     await app.close()
+    assert list((tmp_path / "days").rglob("*.segment"))
 
 
 async def test_it_runs_once() -> None:

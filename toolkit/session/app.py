@@ -51,6 +51,7 @@ def create_app(
     feed: str | None = None,
     limits: RiskLimits | None = None,
     name: str | None = None,
+    record: str | Path | None = None,
 ) -> ToolkitApp:
     """Compose bot and server into one ASGI application; nothing runs yet.
 
@@ -73,6 +74,7 @@ def create_app(
         feed=feed,
         limits=limits,
         name=name,
+        record=record,
     )
     options, settings = LaunchOptions(**wanted, dashboard=False), Settings.load(token=token)
     trades_alpaca(options, settings)
