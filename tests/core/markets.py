@@ -69,6 +69,32 @@ def _step(rng: random.Random, number: int, symbol: str, prices: dict[str, float]
     return bar(number, path[0], max(path), min(path), path[-1], symbol=symbol)
 
 
+def random_costs(seed: int) -> Costs:
+    """Any mixture of fees and slippage."""
+    pick = random.Random(f"costs {seed}")
+
+    def some(*values: Any) -> Any:
+        return pick.choice(values)
+
+    return Costs(
+        stock_fee_bps=some(0.0, 3.3),
+        crypto_fee_bps=some(0.0, 25.0),
+        crypto_maker_fee_bps=some(0.0, 15.0),
+        sec_fee_per_million=some(0.0, 20.6, 900.0),
+        taf_per_share=some(0.0, 0.000195, 0.3),
+        taf_cap=some(9.79, 1.5),
+        cat_per_share=some(0.0, 0.000003, 0.01),
+        slippage_bps=some(0.0, 1.7),
+        spread_bps=some(0.0, 0.9),
+        symbol_spread_bps=some({}, {"AAPL": 2.5, "BTC/USD": 0.0}),
+        impact_bps=some(0.0, 8.0),
+        max_impact_bps=some(0.0, 12.0),
+        max_volume_percent=some(0.0, 2.0, 50.0),
+        quoted_spread=some(True, False),
+        targets_rest=some(True, False),
+    )
+
+
 def drive(
     bars: Iterable[Bar],
     parameters: Parameters,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.core.markets import bar, minute
+from tests.core.markets import bar, minute, random_costs
+from tests.effort import tries
 from toolkit.core.costs import Costs
 from toolkit.core.matching import MatchingBook
 from toolkit.core.portfolio import Portfolio
@@ -233,3 +237,52 @@ def test_the_account_marks_positions_at_the_last_price():
     books.on_fill(fill(Side.BUY, 100.0, "2"))
     account = books.account({"AAPL": 110.0}, timestamp=minute(1))
     assert (account.cash, account.equity) == (Decimal(800), Decimal(1020))
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["buy", "sell", "wait", "wait"]),
+        st.floats(0.97, 1.03),
+        st.sampled_from([0.0, 5.0, 500.0]),
+        st.sampled_from([1, 1, 20, 600]),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=tries(100), deadline=None)
+@given(steps=STEPS, seed=st.integers(0, 200), cash=st.sampled_from([50.0, 10_000.0]))
+def test_whatever_is_ordered_books_agree_and_closed_markets_fill_nothing(steps, seed, cash):
+    exits = ExitPlan(stop_loss=2.0, take_profit=2.0)
+    when, price = datetime(2026, 1, 5, 20, 0, tzinfo=UTC), 100.0
+    session = hours(flat_before_close=600.0)
+    book, books = MatchingBook(cash=cash, costs=random_costs(seed), hours=session), Portfolio(cash)
+    states: dict[str, list[OrderStatus]] = {}
+    for number, (action, move, volume, minutes) in enumerate(steps):
+        when += timedelta(minutes=minutes)
+        item = replace(
+            bar(0, price, price * max(move, 1.0), price * min(move, 1.0), price * move),
+            timestamp=when,
+            volume=volume,
+            spread=0.02,
+        )
+        price *= move
+        updates = book.on_bar(item)
+        if session.session("AAPL", when) == -1:
+            assert not [u for u in updates if isinstance(u, Fill)]
+        for update in updates:
+            if isinstance(update, Fill):
+                books.on_fill(update)
+                assert update.fee >= 0
+            else:
+                states.setdefault(update.client_order_id, []).append(update.status)
+        side = {"buy": Side.BUY, "sell": Side.SELL}.get(action)
+        if side:
+            quantity = str(books.quantity("AAPL")) if side is Side.SELL else "30"
+            asked = replace(request(side, quantity, f"o{number}", exits), timestamp=when)
+            with suppress(OrderRejected):
+                book.submit(asked)
+        held = books.quantity("AAPL")
+        assert [p.quantity for p in book.positions()] == ([held] if held else [])
+        assert books.cash == Decimal(book._cash).scaleb(-6) >= Decimal("-0.000001")
+    assert all(len(found) == 1 and not found[0].is_open for found in states.values())
