@@ -34,7 +34,8 @@ from toolkit.research.vbt.signal_table import SignalTable
 from toolkit.research.vbt.signals import backtest_signals
 
 pytestmark = [
-    pytest.mark.timeout(300),  # its functions are compiled again in every process
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("vectorbt"),  # its functions are compiled again in every process
     pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning"),
 ]
 
