@@ -33,7 +33,7 @@ from toolkit.record.recording import RecordingBroker, RecordingMarket, outcomes
 from toolkit.research.parity.recorded import session_of_recording
 from toolkit.research.parity.session import Session, Start
 
-STOPS = (0.4, 1.2, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+STOPS = (1.2, 2.0, 5.0, 20.0, 30.0, 45.0, 60.0)
 SYMBOLS = ("AAPL", "BTC/USD")
 Act = Callable[[Bot], Awaitable[object]]
 

@@ -79,7 +79,7 @@ def test_the_journal_of_the_day_tells_the_same(day: Rehearsal) -> None:
 @pytest.fixture(scope="module")
 def two_lives(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
     folder = tmp_path_factory.mktemp("lives")
-    return rehearse(folder, minutes=30, parameters=EAGER, down=(17, 23))
+    return rehearse(folder, minutes=26, parameters=EAGER, down=(16, 20))
 
 
 def test_a_session_that_begins_with_positions_takes_them_over(two_lives: Rehearsal) -> None:
@@ -95,9 +95,9 @@ def test_a_session_that_begins_with_positions_takes_them_over(two_lives: Rehears
 
 def test_a_journal_of_two_lives_is_one_session_with_an_outage(two_lives: Rehearsal) -> None:
     runs = runs_of(two_lives.journal)
-    assert [run.until.minute for run in runs] == [17, 30]
+    assert [run.until.minute for run in runs] == [16, 26]
     session = session_of_journal(two_lives.journal, runs, two_lives.history, costs=Costs())
     report = report_of(session, frame_of(two_lives.history))
     assert report.unexplained == 0, report.frame.to_string()
-    details = " ".join(report.frame.loc[report.frame["cause"] == "outage", "detail"])
-    assert "the bot was not running" in details
+    assert "outage" in set(report.causes["cause"])
+    assert report.facts["detail"].str.contains("the bot was not running").any()
