@@ -10,6 +10,8 @@ rightly close a gate or keep the symbol busy was near (`trouble.py`), the bot wa
 symbol was held, pending or cooling down from another trade. A round trip is the same, to the
 moment and to the prices of its executions, when no such fault, no late bar and no kill fell into
 its life. Quantities differ: the capital is shared, so a fault at one symbol sizes all that follow.
+Time passes for the bot in steps of up to 5 s. What it reads just before a step's clock or just
+after it moves a sale by one step: such trips are counted, and there may be few.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from toolkit.exchange.values import MINUTE, SECOND, Micros
 WINDOW = 200  # bars; what was before weighs less than a millionth in any indicator
 TOLERANCE = 1e-3  # of indicators that begin with a warm-up; bands are 0 to 100
 COOLING = 2 * MINUTE
+STEP = 6 * SECOND  # and the way to the exchange and back
+STEPPED = 0.01  # of all round trips
 PENDING = 3 * MINUTE
 Key = tuple[str, Micros]
 
@@ -225,9 +229,14 @@ def _trips(here: Days, there: Days, troubles: Troubles, found: Findings) -> None
             found.compared["round trips excused"] += 1
         elif ours is None:
             found.compared["round trips not made"] += 1  # what that means: `_entries`
+        elif abs(moment(ours["exit_time"]) - end) <= STEP:
+            found.compared["round trips a step apart"] += 1
         else:
             words = f"{key}: {_trip(ours)} in the storm, {_trip(calm)} calm"
             found.check("round trips", False, words)
+    apart = found.compared["round trips a step apart"]
+    few = apart <= STEPPED * max(len(there.trips), 1 / STEPPED)
+    found.check("few round trips a step apart", few, f"{apart} of {len(there.trips)}")
 
 
 def _trip(trip: Mapping[str, Any]) -> str:
