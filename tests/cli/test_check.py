@@ -114,6 +114,7 @@ def test_all_has_one_line_for_each_check_and_goes_on_where_one_cannot(
     ("arguments", "words"),
     [
         (["data", "nowhere.csv"], "nowhere.csv"),
+        (["all", "nowhere.csv"], "nowhere.csv"),
         (["lookahead", "FILE", "--cuts", "0"], "cuts is 0"),
         (["lookahead", "FILE", "--function", "nowhere.py:f"], "write FILE.py:NAME"),
         (["warmup", "FILE", "--grid", "ema_period"], "NAME=A,B"),

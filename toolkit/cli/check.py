@@ -191,8 +191,8 @@ def every(
 
     chosen = console.parameters_of(parameters)
     hours = checked_sessions(sessions)
+    data = checking.check_data(file).to_json()  # a file that cannot be read ends here
     checks: dict[str, Callable[[], CheckResult]] = {
-        "data": lambda: checking.check_data(file),
         "lookahead": lambda: checking.check_lookahead(
             file,
             parameters=chosen,
@@ -211,7 +211,7 @@ def every(
             flat_before_close=flat_before_close,
         ),
     }
-    results = {name: _tried(run) for name, run in checks.items()}
+    results = {"data": data, **{name: _tried(run) for name, run in checks.items()}}
     ok = all(result["ok"] for result in results.values())
     if as_json:
         console.print_json({"ok": ok, "file": file, **results})

@@ -200,7 +200,7 @@ def _hours_off(part: Series, start: int, stop: int) -> int:
 
 def _closed_hours(part: Series, shifted: Bools) -> Iterator[Finding]:
     closed = ~in_session(part.times, part.seconds, extended=True) & ~shifted
-    if closed.mean() > AROUND_THE_CLOCK:
+    if len(part) >= ENOUGH and closed.mean() > AROUND_THE_CLOCK:
         yield part.finding(
             0,
             "around_the_clock",
