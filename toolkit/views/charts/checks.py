@@ -125,7 +125,7 @@ def warmup_figure(settled: pd.DataFrame, *, loaded: int, theme: Theme = LIGHT) -
     drawn = []
     for enough, colour in ((True, "accent"), (False, "loss")):
         kept = [i for i, value in enumerate(rows["enough"]) if bool(value) is enough]
-        data = {"set": [names[i] for i in kept]}
+        data: dict[str, Any] = {"set": [names[i] for i in kept]}
         data["bars"] = [float(rows["signals"].iloc[i]) for i in kept]
         if not kept:
             continue

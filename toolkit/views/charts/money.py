@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.views.charts.drawing import legend_above, line
@@ -83,7 +83,7 @@ def equity_pane(
     from bokeh.models import DataRange1d, NumeralTickFormatter
 
     plot = timeline.pane("equity", title=title, height=height + 24 * bool(beside))
-    zero_line(plot, at=_first(timeline.source.data["equity"]))
+    zero_line(plot, at=_first(timeline.tracks["equity"].values))
     drawn = [line(plot, timeline.source, "equity", "accent")]
     for name, dash in zip(beside, ("solid", "dashed"), strict=False):
         other = line(plot, timeline.source, name, "slow")
@@ -97,8 +97,8 @@ def equity_pane(
     return plot
 
 
-def _first(values: Sequence[float]) -> float:
-    return next((value for value in values if not math.isnan(value)), 0.0)
+def _first(values: Iterable[float]) -> float:
+    return next((float(value) for value in values if not math.isnan(value)), 0.0)
 
 
 def _span(timeline: Timeline, name: str) -> float:

@@ -39,7 +39,7 @@ def causes_figure(causes: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
     plot.ygrid.visible = False
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     plot.xaxis.axis_label = "dollars"
-    data = {
+    data: dict[str, list[Any]] = {
         "cause": [str(cause) for cause in causes["cause"]],
         "cost": causes["cost"].astype(float).tolist(),
         "count": causes["count"].tolist(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
+from toolkit.views.charts import scripts
 from toolkit.views.charts.drawing import line
 from toolkit.views.charts.frames import require_columns
 from toolkit.views.charts.heatmap import heatmap_figure
@@ -36,6 +37,7 @@ _TRADES = (
     "exit_reason",
 )
 _INDICATORS = ("ema", "stoch_rsi_k", "stoch_rsi_d")
+MARKED, READABLE = 400, 10  # trades in view, bars to a candle whose %K still says something
 _DIRECTION = "return this.data.close.map((close, i) => close >= this.data.open[i] ? 'up' : 'down')"
 
 
@@ -104,7 +106,8 @@ def _panes(
     readings = [Reading(column=n, name=n[0].upper(), decimals=digits) for n in _BARS[1:]]
     if "ema" in timeline.tracks:
         readings.append(Reading(column="ema", name="EMA", decimals=digits))
-    if "stoch_rsi_k" in timeline.tracks:
+    readable = timeline.detailed or timeline.size <= READABLE
+    if "stoch_rsi_k" in timeline.tracks and readable:
         momentum = _momentum(timeline, parameters)
         titles.append((momentum, "StochRSI %K, %D", "StochRSI %K, its range in each candle"))
         readings += [
@@ -124,6 +127,8 @@ def _story(symbol: str, timeline: Timeline, trades: int) -> tuple[str, str]:
     """Return the title for a candle per bar, and for several bars to a candle."""
     head = f"{symbol}   {timeline.bars:,} bars" if symbol else f"{timeline.bars:,} bars"
     tail = f"{trades:,} trade{'s' * (trades != 1)}"
+    if trades > MARKED:
+        tail += f", marked where {MARKED} or fewer are in view"
     hint = " (zoom in for more)" if timeline.detailed else ""
     return f"{head}, {tail}", f"{head}, # to a candle{hint}, {tail}"
 
@@ -133,13 +138,12 @@ def _price(timeline: Timeline, trades: Any) -> Any:
 
     plot = timeline.pane("price", title=" ", height=320)
     source = timeline.source
-    drawn = [candles_of(plot, source)]
-    if "ema" in timeline.tracks:
-        drawn.append(line(plot, source, "ema", "ema"))
+    average = [line(plot, source, "ema", "ema")] if "ema" in timeline.tracks else []
+    drawn = [*average, candles_of(plot, source)]
     plot.y_range = DataRange1d(renderers=drawn, range_padding=0.1)
     small = abs(source.data["close"][-1]) < 1
     plot.yaxis.formatter = NumeralTickFormatter(format="0.000000" if small else "0,0.00")
-    _trades(plot, trades)
+    _trades(plot, trades, timeline.view)
     return plot
 
 
@@ -158,10 +162,10 @@ def candles_of(plot: Any, source: Any) -> Any:
     return wicks
 
 
-def _trades(plot: Any, trades: Any) -> None:
-    from bokeh.models import CDSView, ColumnDataSource, GroupFilter, HoverTool
+def _trades(plot: Any, trades: Any, view: Any) -> None:
+    from bokeh.models import CDSView, ColumnDataSource, CustomJS, GroupFilter, HoverTool
 
-    source = ColumnDataSource(trades, name="trades")
+    source, marks = ColumnDataSource(trades, name="trades"), []
     for result, colour in (("won", "gain"), ("lost", "loss")):
         ways = plot.segment(
             "entry_x",
@@ -174,7 +178,8 @@ def _trades(plot: Any, trades: Any) -> None:
             name=result,
         )
         role(ways.glyph, line_color=colour)
-    marks, size = [], 10 if len(trades["pnl"]) <= 150 else 7
+        marks.append(ways)
+    size = 10 if len(trades["pnl"]) <= 150 else 7
     for kind, marker, colour in (
         ("entry", "triangle", "buy"),
         ("exit", "inverted_triangle", "sell"),
@@ -191,8 +196,13 @@ def _trades(plot: Any, trades: Any) -> None:
         ("reason", "@exit_reason"),
     ]
     formatters = {"@entry_time": "datetime", "@exit_time": "datetime"}
+    for mark in marks:
+        mark.visible = len(trades["pnl"]) <= MARKED
+    args = {"view": view, "trades": source, "marks": marks, "most": MARKED}
+    for edge in ("start", "end"):
+        view.js_on_change(edge, CustomJS(args=args, code=scripts.MARKS))
     plot.add_tools(
-        HoverTool(renderers=marks, tooltips=tooltips, formatters=formatters, visible=False)
+        HoverTool(renderers=marks[2:], tooltips=tooltips, formatters=formatters, visible=False)
     )
 
 

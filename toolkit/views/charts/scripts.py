@@ -303,3 +303,12 @@ FIT_CELLS = """
 const wide = plot.inner_width / columns >= least
 for (const text of texts) text.visible = wide
 """
+
+# Trades are marked while so few are in view that the price can be seen beneath them.
+MARKS = """
+const {entry_x, exit_x} = trades.data
+let met = 0
+for (let i = 0; i < entry_x.length && met <= most; i++)
+  if (exit_x[i] >= view.start && entry_x[i] <= view.end) met++
+for (const mark of marks) if (mark.visible != met <= most) mark.visible = met <= most
+"""
