@@ -9,7 +9,8 @@
 - `peak_mb`, `peak_mb_long`: most memory (RSS) of a fresh process that reads a file and sweeps it,
   imports included; the long one has 500,000 bars. Compiled code comes from the cache.
 - `first_result_*_s`: a fresh process from its start to the first `tk.backtest` of 100,000 bars,
-  with numba's cache filled (warm) and empty (cold); `first_stats_s` to `run.portfolio.stats()`.
+  with numba's cache filled (warm) and empty (cold); `first_stats*_s` to `run.portfolio.stats()`.
+  `_cpu_s` is their processor time.
 
 Processor time is as good on a busy machine as on an idle one, give or take a third.
 """
@@ -20,13 +21,14 @@ import argparse
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -165,9 +167,9 @@ class Fresh:
         }
         self.cache = folder / "cache"
 
-    def run(self, code: str) -> tuple[float, float]:
-        """Return the last number that was printed, and the seconds until it was."""
-        began = time.perf_counter()
+    def run(self, code: str) -> Ended:
+        """Run code to its end; its last word must be a number."""
+        began, before = time.perf_counter(), _children()
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=self._environment,
@@ -175,7 +177,24 @@ class Fresh:
             capture_output=True,
             text=True,
         )
-        return float(done.stdout.split()[-1]), time.perf_counter() - began
+        return Ended(
+            number=float(done.stdout.split()[-1]),
+            seconds=time.perf_counter() - began,
+            processor=_children() - before,
+        )
+
+
+class Ended(NamedTuple):
+    """A process that has ended: what it printed last, its time and its processor time."""
+
+    number: float
+    seconds: float
+    processor: float
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory(fresh: Fresh, folder: Path, sets: int, bars: int, name: str) -> dict[str, float]:
@@ -185,7 +204,7 @@ def memory(fresh: Fresh, folder: Path, sets: int, bars: int, name: str) -> dict[
     fresh.run(SWEEP.format(file=file, grid={"ema_period": [9]}, sets=1))
     wide = grid(sets)
     size = math.prod(len(values) for values in wide.values())
-    return {name: fresh.run(SWEEP.format(file=file, grid=wide, sets=size))[0]}
+    return {name: fresh.run(SWEEP.format(file=file, grid=wide, sets=size)).number}
 
 
 def first_results(fresh: Fresh, folder: Path) -> dict[str, float]:
@@ -194,13 +213,17 @@ def first_results(fresh: Fresh, folder: Path) -> dict[str, float]:
     noise(1, bars=100_000).to_parquet(file)
     cold = Fresh(folder / "cold")
     cold.run(IMPORT)
-    found = {"first_result_cold_s": cold.run(FIRST.format(file=file))[1]}
+    found = _named("first_result_cold", cold.run(FIRST.format(file=file)))
     fresh.run(FIRST.format(file=file))
-    warm = min(fresh.run(FIRST.format(file=file))[1] for _ in range(3))
-    found["first_result_warm_s"] = warm
-    found["import_s"] = min(fresh.run(IMPORT)[0] for _ in range(3))
-    found["first_stats_s"] = fresh.run(STATS.format(file=file))[1]
-    return found
+    warm = min((fresh.run(FIRST.format(file=file)) for _ in range(3)), key=lambda e: e.seconds)
+    found |= _named("first_result_warm", warm)
+    found["import_s"] = min(fresh.run(IMPORT).number for _ in range(3))
+    found |= _named("first_stats_cold", fresh.run(STATS.format(file=file)))
+    return found | _named("first_stats", fresh.run(STATS.format(file=file)))
+
+
+def _named(name: str, ended: Ended) -> dict[str, float]:
+    return {f"{name}_s": ended.seconds, f"{name}_cpu_s": ended.processor}
 
 
 def main() -> None:
