@@ -27,11 +27,10 @@ def checked(*args: Any, **options: Any) -> CostsCheck:
 def rising(percent: float) -> tuple[pd.DataFrame, Any, Any]:
     """Bars whose every second minute gains so much, and signals that hold just that minute."""
     bars = noise(1, bars=400)
-    price = 100.0
-    for row in range(0, len(bars), 2):
-        top = price * (1 + percent / 100)
-        bars.loc[row, ["open", "high", "low", "close"]] = [price, top, price, top]
-        bars.loc[row + 1, ["open", "high", "low", "close"]] = [top, top, price, price]
+    low, high = 100.0, 100.0 * (1 + percent / 100)
+    up = bars.index % 2 == 0
+    bars = bars.assign(low=low, high=high)
+    bars["open"], bars["close"] = np.where(up, low, high), np.where(up, high, low)
     odd = pd.Series(bars.index % 2 == 1, bars.index)
     return bars, odd, ~odd
 

@@ -323,7 +323,7 @@ FAULTS: dict[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
 }
 
 
-@settings(max_examples=tries(30), deadline=None)
+@settings(max_examples=tries(15), deadline=None)
 @given(kind=st.sampled_from(sorted(FAULTS)), row=st.integers(1, len(CLEAN) - 2))
 def test_whatever_a_backtest_refuses_is_an_error_here(kind: str, row: int) -> None:
     bars = FAULTS[kind](CLEAN, row)

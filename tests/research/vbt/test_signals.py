@@ -240,7 +240,7 @@ def test_an_interrupt_keeps_what_is_done() -> None:
         table.run(20)
 
 
-@settings(max_examples=tries(15), deadline=None)
+@settings(max_examples=tries(8), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rate=st.floats(0.01, 0.5))
 def test_rows_in_any_order_of_symbols_mean_the_same(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
