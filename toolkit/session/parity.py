@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.alpaca.settings import FEEDS
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, parameters_from
 from toolkit.core.parameters import Parameters
+from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.lookback import start_for
 from toolkit.market.recording import Recording, is_recording
@@ -57,7 +59,9 @@ def parity(
     path = Path(source)
     if is_recording(path):
         session = _of_recording(Recording(path), capital=capital, costs=costs)
-        table = _table(bars, session.symbols, session.timeframe, span=_span(session), feed=None)
+        table = _table(
+            bars, session.symbols, session.timeframe, span=_span(session), feed=_feed(session)
+        )
         if journal is not None:
             session = _with_journal(session, Path(journal))
     elif path.is_file() and _begins_with(path, SQLITE):
@@ -143,6 +147,12 @@ def _against(session: Session, parameters: Parameters | Mapping[str, Any]) -> Se
 def _span(session: Session) -> tuple[datetime, datetime]:
     times = [seen.bar.timestamp for seen in session.seen]
     return min(times), max(times) + timedelta(seconds=session.timeframe)
+
+
+def _feed(session: Session) -> str | None:
+    """Return the feed of the session's stocks, None where it had none of Alpaca's."""
+    feeds = (seen.bar.feed for seen in session.seen if not is_crypto(seen.bar.symbol))
+    return next((feed for feed in feeds if feed in FEEDS), None)
 
 
 def _table(
