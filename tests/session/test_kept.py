@@ -113,9 +113,10 @@ def test_timeframes_have_the_names_of_tk_bars(seconds: float, name: str) -> None
 
 
 def test_walk_forward_and_cross_validation_run_again(file: Path) -> None:
-    tk.walk_forward(file, GRID, folds=3, progress=False)
-    tk.walk_forward(file, GRID, folds=3, anchored=True, progress=False)
-    tk.cross_validate(file, GRID, folds=6, progress=False)
+    grid = {"ema_period": [5, 9]}
+    tk.walk_forward(file, grid, folds=3, progress=False)
+    tk.walk_forward(file, grid, folds=3, anchored=True, progress=False)
+    tk.cross_validate(file, grid, folds=6, progress=False)
     runs = tk.runs()
     assert sorted(r.kind for r in runs) == ["cross_validation", "walk_forward", "walk_forward"]
     assert [runs.reproduce(r.id).differences for r in runs] == [(), (), ()]

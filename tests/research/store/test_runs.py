@@ -316,18 +316,28 @@ def test_a_store_of_a_newer_toolkit_is_left_alone(store: RunStore, run: Backtest
         store.runs()
 
 
+def keep_some(folder: Path, seed: int) -> None:
+    store = RunStore.open(folder)
+    for period in range(5, 10):
+        store.save(backtest(noise(1, bars=300), {"ema_period": period}))
+    store.save(backtest(noise(seed, bars=300)))
+
+
 def test_two_processes_keep_runs_at_the_same_time(tmp_path: Path) -> None:
     program = (
-        "import sys; from tests.research.store.test_runs import *\n"
-        "store = RunStore.open(sys.argv[1])\n"
-        "for n in range(5): store.save(backtest(noise(1, bars=300), {'ema_period': 5 + n}))\n"
-        "store.save(backtest(noise(int(sys.argv[2]), bars=300)))\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.research.store.test_runs import keep_some\n"
+        "print(flush=True)\n"
+        "keep_some(Path(sys.argv[1]), 2)"
     )
-    arguments = [sys.executable, "-c", program, str(tmp_path)]
-    others = [subprocess.Popen([*arguments, name]) for name in "12"]
-    assert [other.wait(60) for other in others] == [0, 0]
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        keep_some(tmp_path, 3)
+    assert other.returncode == 0
     runs = RunStore.open(tmp_path).runs()
-    assert len(runs) == 6  # five were the same in both, and noise(1) with 9 among them
+    assert len(runs) == 7  # five were the same in both
     assert all(len(runs.load(record.id).equity) == 300 for record in runs)
 
 

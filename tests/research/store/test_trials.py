@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         TrialLedger.open(tmp_path / "file").look(KEY, "mine")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(
         st.tuples(
