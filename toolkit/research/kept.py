@@ -21,8 +21,8 @@ class Kept(Generic[T]):
     def __call__(self, *key: Hashable) -> T:
         """Return the result for `key`; what the function raises is not kept."""
         with self._lock:
-            slot = self._slots.setdefault(key, _Slot())
-            self._slots.move_to_end(key)
+            slot = self._slots.pop(key, None) or _Slot()
+            self._slots[key] = slot
             if len(self._slots) > self._most:
                 self._slots.popitem(last=False)
         with slot.lock:

@@ -121,9 +121,7 @@ def moments_of(sums: Floats, periods: int) -> Floats:
 
     `sums` has the shape (runs, blocks, 4).
     """
-    total = np.zeros((len(sums), sums.shape[2]))
-    for block in range(sums.shape[1]):
-        total += sums[:, block]
+    total = np.add.accumulate(sums, axis=1)[:, -1]  # one block after the other
     mean, second, third, fourth = (total / periods).T
     square = mean * mean
     spread = second - square
