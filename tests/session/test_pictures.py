@@ -111,3 +111,13 @@ def test_panel_takes_a_picture_as_it_is(run: BacktestRun) -> None:
     import panel
 
     assert isinstance(panel.Column(run.plot("trades"))[0], panel.pane.Bokeh)
+
+
+def test_a_report_of_a_sweep_has_its_verdict_and_what_was_swept(
+    bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = tk.sweep(bars, {"stop_loss": [0.1, 0.4]}, progress=False, store=False)
+    page = tk.report(table, tmp_path / "sweep.html").read_text()
+    assert "No evidence for this set" in page
+    assert "0.1, 0.4" in page
+    assert "allowed: 2 swept parameters or more" in page  # in the place of the heatmap

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit._version import __version__
 from toolkit.core.parameters import Parameters
-from toolkit.errors import ConfigError, StoreError
+from toolkit.errors import ConfigError, DataError, StoreError
 from toolkit.views.charts.page import ThemeName
 from toolkit.views.charts.report import Figure, Judgement, Report, Section
 
@@ -17,11 +17,31 @@ if TYPE_CHECKING:
     from toolkit.research.backtest import BacktestRun
 
 MOST_SYMBOLS = 6  # with a chart of their own
+TITLES = {
+    "SweepTable": "Sweep",
+    "WalkForward": "Walk-forward",
+    "CombinatorialPurged": "Cross-validation",
+    "MonteCarlo": "The trades in other orders",
+    "Look": "Hold-out",
+    "ParityReport": "Parity of session and backtest",
+    "CostsCheck": "Check of the costs",
+    "DataCheck": "Check of the data",
+    "WarmupCheck": "Check of the warm-up",
+}
 HEADINGS = {
     "equity": "Equity, drawdown, exposure",
     "trades": "What the trades returned",
     "excursions": "How far the trades went",
     "returns": "Returns in time",
+    "evidence": "Tests",
+    "lanes": "Walk-forward",
+    "stability": "What every fold chose",
+    "paths": "Cross-validated histories",
+    "bands": "The trades in other orders and mixes",
+    "intervals": "Histories made of pieces of the returns",
+    "plateau": "The neighbourhood",
+    "causes": "What each cause cost",
+    "pairs": "Trades that differ",
     "stoch_rsi": "Parameters: StochRSI",
     "ema": "Parameters: EMA",
     "stochastic": "Parameters: Stochastic",
@@ -87,25 +107,70 @@ def _of_run(run: BacktestRun) -> Report:
 
 
 def _of_other(result: Any) -> Report:
-    from toolkit.session.pictures import kinds, picture
-
-    sentence = getattr(result, "sentence", "")
-    sections = [
-        Section(heading=kind.replace("_", " ").capitalize(), picture=picture(result, kind).layout)
-        for kind in kinds(result)
-        if kind != "slider"
-    ]
+    judgement = _weighed(result)
     frame = getattr(result, "frame", None)
+    sections = [*_drawn(result), *_swept(result)]
     if frame is not None:
-        sections.append(Section(heading="Figures", table=frame))
+        named = frame.reset_index() if frame.index.name else frame
+        sections.append(Section(heading="Figures", table=named))
     return Report(
-        title=type(result).__name__,
-        lede=repr(result),
-        judgement=Judgement(sentence=sentence) if sentence else None,
+        title=TITLES.get(type(result).__name__, type(result).__name__),
+        lede="" if hasattr(result, "sentence") else repr(result).strip("<>"),
+        judgement=judgement,
         figures=[],
         sections=sections,
         footer=_footer(),
     )
+
+
+def _weighed(result: Any) -> Judgement | None:
+    """Return the verdict of a sweep, or the sentence of any other result."""
+    if hasattr(result, "verdict") and hasattr(result, "results"):
+        try:
+            result = result.verdict()
+        except DataError as error:
+            return Judgement(sentence=f"No verdict: {error.message}.")
+    if not hasattr(result, "sentence"):
+        return None
+    good = getattr(result, "supported", getattr(result, "ok", False))
+    return Judgement(sentence=result.sentence, good=bool(good))
+
+
+def _drawn(result: Any) -> list[Section]:
+    """Return every picture that there is, and a word in the place of one that cannot be drawn."""
+    from toolkit.session.pictures import kinds, picture
+
+    sections = []
+    for kind in kinds(result):
+        if kind == "slider":  # the slices say the same, on paper too
+            continue
+        heading = HEADINGS.get(kind, kind.replace("_", " ").capitalize())
+        try:
+            sections.append(Section(heading=heading, picture=picture(result, kind).layout))
+        except ConfigError as error:
+            sections.append(Section(heading=heading, note=error.message))
+    return sections
+
+
+def _swept(result: Any) -> list[Section]:
+    """Return what was swept, with which costs and on which data, where the result has a sweep."""
+    table = getattr(result, "table", result)
+    if not hasattr(table, "grid"):
+        return []
+    axes = {name: ", ".join(map(str, values)) for name, values in table.grid.axes.items()}
+    data = {name: _plain(value) for name, value in _fields(table.data).items()}
+    costs = {name: _plain(value) for name, value in table.costs.to_dict().items()}
+    return [
+        Section(heading="Swept", facts=axes),
+        Section(heading="Data", facts=data),
+        Section(heading="Costs", facts=costs),
+    ]
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(value):
+        return {}
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _judgement(run: BacktestRun) -> Judgement:
@@ -208,7 +273,11 @@ def _trades(run: BacktestRun) -> list[Section]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items()) or "none"
+    return value if isinstance(value, (bool, int, float, str, datetime)) else str(value)
 
 
 def _number(value: float, unit: str = "") -> str:

@@ -25,6 +25,7 @@ main { margin: 0 auto; max-width: 1040px; padding: 28px 20px 48px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 15px; margin: 0 0 8px; }
 p { margin: 6px 0 0; }
+.lede { margin: 4px 0 16px; }
 .lede, .note, footer { color: var(--tk-muted); overflow-wrap: anywhere; }
 .note, footer { font-size: 13px; }
 .verdict { margin: 18px 0; padding: 12px 16px; border-radius: 8px; background: var(--tk-surface);
@@ -42,7 +43,7 @@ p { margin: 6px 0 0; }
 .figure span { color: var(--tk-muted); font-size: 13px; }
 .gain { color: var(--tk-gain); } .loss { color: var(--tk-loss); }
 section { margin: 0 0 16px; padding: 14px 16px; }
-.columns { columns: 320px; column-gap: 16px; }
+.columns { columns: 320px; column-gap: 16px; margin: 0 0 16px; }
 .columns section { break-inside: avoid; }
 .wide { overflow-x: auto; max-height: 640px; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px;
