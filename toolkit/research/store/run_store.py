@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -97,14 +98,26 @@ class RunStore:
     def put(self, entry: Entry, *, seconds: float = 0.0) -> str:
         """Keep an entry; returns its id."""
         record = Record.of(entry, at=self._clock(), seconds=seconds, code=code_version())
-        write_frames(self.folder, record.id, entry.frames)
         row = (
             record.id, record.kind, record.at.isoformat(), " ".join(record.data.symbols),
             to_json(record.to_dict()),
         )  # fmt: skip
-        with self._file.writing() as file:
-            file.execute("insert or replace into runs values (?,?,?,?,?)", row)
+        try:
+            write_frames(self.folder, record.id, entry.frames)
+            with self._file.writing() as file:
+                file.execute("insert or replace into runs values (?,?,?,?,?)", row)
+        except StoreError:
+            self._clear(record.id)
+            raise
         return record.id
+
+    def _clear(self, run: str) -> None:
+        """Remove the tables of a run that could not be kept, unless it was kept before."""
+        with suppress(StoreError):
+            with self._file.reading() as file:
+                known = file.execute("select 1 from runs where id = ?", (run,)).fetchone()
+            if known is None:
+                delete_frames(self.folder, run)
 
     def runs(self) -> Runs:
         """Return all runs, the latest first."""
