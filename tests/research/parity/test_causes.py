@@ -91,10 +91,11 @@ async def test_a_revised_bar(tmp_path: Path, clean: ParityReport):
     report = report_of(await lived(tmp_path / "r", script))
     only(report, Cause.REVISED_BAR)
     row = bought(report, trade)
-    assert row["live_price"] != row["live_price"]  # NaN: it was not bought
+    assert row["live_time"] > row["backtest_time"]  # it was bought some bars later
     assert row["backtest_price"] == trade.entry.price
     assert f"close {seen.close:g}, later {LIVE[at].close:g}" in row["detail"]
-    assert row["cost"] == float(trade.profit)
+    later = next(t for t in report.live if t.entry.time == row["live_time"])
+    assert row["cost"] == float(trade.profit - later.profit)
     assert len(report.facts) == 1
 
 

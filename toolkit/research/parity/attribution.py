@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from toolkit.research.parity.market import LATE_SECONDS
 from toolkit.research.parity.session import Cause
 from toolkit.research.parity.trades import Key, Leg, Trade
 
+NEAR = 5  # bars
 SMALL = 0.002  # a fee in kind takes more of a quantity
 
 
@@ -40,8 +41,59 @@ class Difference:
 def differences(rungs: Sequence[Rung], *, step: timedelta) -> Iterator[Difference]:
     """Yield what differs, by the time of the decision; the costs add up to the whole.
 
-    Times count as the same within one bar, which lasts `step`.
+    Times count as the same within one bar, which lasts `step`. A trade of the session that stands
+    for one of the backtest (`moved_entries`) is told with it, under its key.
     """
+    backtest, live = rungs[0].trades, rungs[-1].trades
+    partners = moved_entries(backtest, live, step=step)
+    groups: dict[tuple[Key, Side, Cause], list[Difference]] = {}
+    for found in _by_key(rungs, step=step):
+        key = partners.get(found.key, found.key)
+        groups.setdefault((key, found.side, found.cause), []).append(found)
+    others = {mine: theirs for theirs, mine in partners.items()}
+    for (key, side, _), rows in sorted(groups.items(), key=lambda g: (g[0][0][1], g[0][0][0])):
+        yield replace(
+            rows[0],
+            key=key,
+            cost=sum((row.cost for row in rows), ZERO),
+            live=_leg(live.get(others.get(key, key)), side),
+            backtest=_leg(backtest.get(key), side),
+            follows=all(row.follows for row in rows),
+        )
+
+
+def moved_entries(
+    backtest: Mapping[Key, Trade], live: Mapping[Key, Trade], *, step: timedelta
+) -> dict[Key, Key]:
+    """Return which trades of the session stand for one of the backtest, entered a few bars off.
+
+    Both are of one symbol, their decisions are `NEAR` bars apart at most, they were held at the
+    same time, and neither has the other's decision.
+    """
+    free = [trade for key, trade in backtest.items() if key not in live]
+    found: dict[Key, Key] = {}
+    for key, trade in sorted(live.items(), key=lambda item: (item[0][1], item[0][0])):
+        near = [
+            mine
+            for mine in free
+            if key not in backtest
+            and mine.symbol == trade.symbol
+            and abs(mine.decided - trade.decided) <= NEAR * step
+            and _overlap(mine, trade)
+        ]
+        if near:
+            best = min(near, key=lambda mine: abs(mine.decided - trade.decided))
+            free.remove(best)
+            found[key] = best.key
+    return found
+
+
+def _overlap(one: Trade, other: Trade) -> bool:
+    begin = max(one.entry.time, other.entry.time)
+    return all(t.exit is None or t.exit.time >= begin for t in (one, other))
+
+
+def _by_key(rungs: Sequence[Rung], *, step: timedelta) -> Iterator[Difference]:
     backtest, live = rungs[0].trades, rungs[-1].trades
     keys = sorted({key for rung in rungs for key in rung.trades}, key=lambda k: (k[1], k[0]))
     for key in keys:

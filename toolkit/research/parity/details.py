@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from toolkit.core.types import Side
 from toolkit.research.parity.attribution import Difference
-from toolkit.research.parity.market import BarFact, Market
+from toolkit.research.parity.market import LATE_SECONDS, BarFact, Market
 from toolkit.research.parity.session import Cause, Session
 
 SAME_PRICE = 1e-9
@@ -67,10 +67,11 @@ def _elsewhere(facts: list[BarFact], moment: datetime) -> str:
 
 
 def _late(difference: Difference, session: Session, market: Market) -> str:
+    refused = _refused(difference, session)
     leg = difference.live
-    if leg is not None and leg.delay:
+    if not refused and leg is not None and leg.delay > LATE_SECONDS:
         return f"its bar came {leg.delay:.1f} s after its close, so it was filled late"
-    return _refusal(difference, session) or _of_bar(difference, session, market)
+    return refused or _of_bar(difference, session, market) or _before(difference, session)
 
 
 def _warm_up(difference: Difference, session: Session, market: Market) -> str:
@@ -92,18 +93,23 @@ def _change(difference: Difference, session: Session) -> str:
 
 
 def _refusal(difference: Difference, session: Session) -> str:
-    failure = session.failures.get(difference.key)
-    if failure is not None:
-        return failure.reason
-    by_key = {seen.key: seen for seen in session.seen}
-    seen = by_key.get(difference.key)
-    if seen is not None and seen.unattended:
-        return "the bot was not running"
-    if seen is not None and seen.refusal:
-        return seen.refusal
+    refused = _refused(difference, session)
+    if refused:
+        return refused
     if difference.side is Side.SELL:
         return "its exit came late, after an outage"
     return _before(difference, session)
+
+
+def _refused(difference: Difference, session: Session) -> str:
+    """Say why the session made no entry at the bar of the decision, where that is known."""
+    failure = session.failures.get(difference.key)
+    if failure is not None:
+        return failure.reason
+    seen = next((s for s in session.seen if s.key == difference.key), None)
+    if seen is None:
+        return ""
+    return "the bot was not running" if seen.unattended else seen.refusal
 
 
 def _before(difference: Difference, session: Session) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.errors import BrokerError
 from toolkit.market.tables import MarketTable
-from toolkit.research.parity.attribution import differences
+from toolkit.research.parity.attribution import differences, moved_entries
 from toolkit.research.parity.details import detailed
 from toolkit.research.parity.ladder import Told, climb
 from toolkit.research.parity.market import Market, market_of
@@ -42,6 +42,7 @@ def compare(
         differences=found,
         known=tuple(_facts(session, market)),
         market=market.bars,
+        moved=len(moved_entries(rungs[0].trades, rungs[-1].trades, step=step)),
         notes=(*session.notes, *notes),
     )
 

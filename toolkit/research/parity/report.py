@@ -55,7 +55,8 @@ class ParityReport:
     """A session beside its backtest; all money in dollars, after fees.
 
     `cost` is above 0 where the session earned less than its backtest. Trades that are open at the
-    end count at the last price on both sides.
+    end count at the last price on both sides. `moved` trades of the session stand for one of the
+    backtest that was decided on a few bars earlier or later.
     """
 
     source: str
@@ -67,6 +68,7 @@ class ParityReport:
     differences: tuple[Difference, ...]
     known: tuple[Fact, ...]
     market: tuple[Bar, ...] = ()
+    moved: int = 0
     notes: tuple[str, ...] = ()
     plotter: Plotter | None = field(default=None)
 
@@ -203,7 +205,7 @@ class ParityReport:
 
     @property
     def _pairs(self) -> int:
-        return len({t.key for t in self.live} | {t.key for t in self.backtest})
+        return len({t.key for t in self.live} | {t.key for t in self.backtest}) - self.moved
 
     @property
     def _ordered(self) -> list[Difference]:
