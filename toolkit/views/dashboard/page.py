@@ -23,9 +23,12 @@ if (switch_.active != dark) switch_.active = dark
 """
 _LOST = """
 document.documentElement.dataset.lost = ""
-const back = () => fetch(location.href, {cache: "no-store"})
-  .then((answer) => { if (answer.ok) location.reload() }, () => {})
-setInterval(back, 3000)
+const back = async () => {  // one question at a time: a busy server is not asked again and again
+  const answer = await fetch(location.href, {cache: "no-store"}).catch(() => null)
+  if (answer?.ok) location.reload()
+  else setTimeout(back, 3000)
+}
+setTimeout(back, 3000)
 """
 
 CONTROL_STYLE = """
