@@ -74,6 +74,7 @@ bench: install
 	@$(BIN)/python -m tests.benchmarks.compression
 	@$(BIN)/python -m tests.benchmarks.cluster
 	@$(BIN)/python -m tests.benchmarks.decision
+	@$(BIN)/python -m tests.benchmarks.sweep
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules tests/js/node_modules apps/react/node_modules apps/react/dist build dist
