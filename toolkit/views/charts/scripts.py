@@ -93,6 +93,8 @@ line.setv(n == 0 ? {visible: false} : {location: close[n - 1], visible: true})
 
 SHOW_ALL = "view.setv({start: -1, end: count})"
 
+# Nothing that these change is told to a server, where there is one: it is of this page only.
+
 # Paint the models in the colours of the page's theme, now and whenever that changes. The page's
 # observers hold `root` weakly, so that a picture that was taken away is not kept.
 FOLLOW_THEME = r"""
@@ -118,15 +120,17 @@ root._paint = (name) => {
   const colour = (role) => themes[name][role]
   for (const [model, attribute, role, spec] of paints) {
     const value = Array.isArray(role) ? role.map(colour) : colour(role)
-    model.setv({[attribute]: spec ? {value} : value})
+    model.setv({[attribute]: spec ? {value} : value}, {sync: false})
   }
   const ground = colour("surface")
-  root.styles = {...root.styles, "background-color": ground, "--tk-ground": ground}
+  const styles = {...root.styles, "background-color": ground, "--tk-ground": ground}
+  root.setv({styles}, {sync: false})
   // Legends that were painted lose their room until all is laid out anew.
   requestAnimationFrame(() => {
     for (const plot of plots) {
       plot._nudged = !plot._nudged
-      plot.min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+      const min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+      plot.setv({min_border_top}, {sync: false})
     }
   })
 }
@@ -234,9 +238,10 @@ for (let start = from; start < to; start += size) {
   }
 }
 bars._shown = {size, from, to: to == n ? Infinity : to}
-bars.data = data
+bars.setv({data}, {sync: false})
 for (const [plot, exact, coarse] of titles) {
-  plot.title.text = size == 1 ? exact : coarse.replace("#", size.toLocaleString("en-US"))
+  const text = size == 1 ? exact : coarse.replace("#", size.toLocaleString("en-US"))
+  plot.title.setv({text}, {sync: false})
 }
 """
 
@@ -263,20 +268,22 @@ for (const [column, name, places, unit] of readings) {
   if (value == null || Number.isNaN(value)) continue
   parts.push(`<span><i>${name}</i>${number(value, places)}${unit}</span>`)
 }
-line.text = parts.join("")
+line.setv({text: parts.join("")}, {sync: false})
 """
 
 # A finger scrolls the page; only a mouse drags the picture.
 TOUCH = """
 if (matchMedia("(pointer: coarse)").matches)
-  for (const tool of plot.toolbar.tools) if ("active" in tool && tool.active) tool.active = false
+  for (const tool of plot.toolbar.tools)
+    if ("active" in tool && tool.active) tool.setv({active: false}, {sync: false})
 """
 
 # What is written in a row takes rows below each other where the plot is too narrow for it.
 FIT_LEGEND = """
 const room = Math.min(innerWidth, plot.outer_width)
 const narrow = room < needed
-legend.setv({orientation: narrow ? "vertical" : "horizontal", spacing: narrow ? 0 : 12})
+const orientation = narrow ? "vertical" : "horizontal"
+legend.setv({orientation, spacing: narrow ? 0 : 12}, {sync: false})
 """
 
 FIT_TITLE = """
@@ -291,17 +298,18 @@ for (const word of title._whole.split(" ")) {
 }
 title._broken = lines.join("\\n")
 if (title.text == title._broken) return
-title.text = title._broken
+title.setv({text: title._broken}, {sync: false})
 // A title that got another height is painted over its old self unless all is laid out anew.
 requestAnimationFrame(() => {
   plot._nudged = !plot._nudged
-  plot.min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+  const min_border_top = (plot.min_border_top ?? 4) + (plot._nudged ? 1 : -1)
+  plot.setv({min_border_top}, {sync: false})
 })
 """
 
 FIT_CELLS = """
 const wide = plot.inner_width / columns >= least
-for (const text of texts) text.visible = wide
+for (const text of texts) text.setv({visible: wide}, {sync: false})
 """
 
 # Trades are marked while so few are in view that the price can be seen beneath them.
@@ -310,5 +318,6 @@ const {entry_x, exit_x} = trades.data
 let met = 0
 for (let i = 0; i < entry_x.length && met <= most; i++)
   if (exit_x[i] >= view.start && entry_x[i] <= view.end) met++
-for (const mark of marks) if (mark.visible != met <= most) mark.visible = met <= most
+const visible = met <= most
+for (const mark of marks) if (mark.visible != visible) mark.setv({visible}, {sync: false})
 """

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MOST_SLICES = 24
 _SIDE = 280
 _SWAP = """
-cells.data = slices[cb_obj.value]
-label.text = names[cb_obj.value]
+cells.setv({data: slices[cb_obj.value]}, {sync: false})
+label.setv({text: names[cb_obj.value]}, {sync: false})
 """
 
 
