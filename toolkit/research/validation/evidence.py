@@ -51,17 +51,19 @@ def weigh(tried: Tried, number: int, *, known: Trials | None = None) -> Verdict:
     """Judge row `number`; `known` are all trials ever made on the data, these among them."""
     moments = _moments(tried, number)
     year = math.sqrt(tried.periods_per_year)
-    ratios = _ratios(tried) if known is None or known.count < 1 else known.sharpes
-    luck = expected_maximum(np.nan_to_num(ratios), periods=moments.periods)
+    ratios = _ratios(tried)
+    if known is not None and known.count > len(ratios):
+        ratios = np.nan_to_num(known.sharpes)
+    luck = expected_maximum(ratios, periods=moments.periods)
     blocks, counts = merged(tried.blocks, tried.counts, SPLIT_PARTS)
     validation = cross_validate(blocks, counts)
     overfitting = Overfitting(
-        trials=max(len(ratios), tried.sets.size),
+        trials=len(ratios),
         sets=tried.sets.size,
         sharpe=moments.sharpe * year,
         sharpe_by_luck=luck * year,
         deflated_sharpe=probabilistic_sharpe(moments, luck),
-        snooping=reality_check(tried.blocks, others=max(len(ratios) - tried.sets.size, 0)),
+        snooping=reality_check(tried.blocks, others=len(ratios) - tried.sets.size),
         pbo=validation.pbo,
         loss_probability=validation.loss_probability,
         bars=moments.periods,

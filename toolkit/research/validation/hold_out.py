@@ -135,7 +135,7 @@ class Look(Pictured):
 
     @property
     def probability(self) -> float:
-        """The probability of skill after so many looks: 1 - (1 - PSR) grown by Sidak's rule."""
+        """The probability of skill: that of one look, to the power of all looks (Sidak)."""
         single = probabilistic_sharpe(self.run.score.moments, 0.0)
         return float(single ** (self.looks + self.tried))
 
