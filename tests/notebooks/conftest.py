@@ -154,7 +154,7 @@ class Page:
             wait_for(lambda b=before: self.text(selector) != b, timeout=20, what=selector)
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def page(browser: Any) -> Iterator[Page]:
     tab = browser.new_page(viewport={"width": 1440, "height": 900})
     tab.set_default_timeout(60_000)
