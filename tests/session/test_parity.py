@@ -14,9 +14,12 @@ import pytest
 import toolkit as tk
 from toolkit.broker.journal import Journal
 from toolkit.cli.main import main
+from toolkit.config import Settings
+from toolkit.core.types import Reason
 from toolkit.errors import ConfigError, DataError
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
+from toolkit.session.recorded_market import record_market
 
 PARAMETERS = {"exit_on_signal": True, "stoch_rsi.upper_band": 70.0, "stoch_rsi.lower_band": 60.0}
 Run = Callable[[list[str]], tuple[int, str, str]]
@@ -142,3 +145,46 @@ def test_a_journal_without_bars_or_notes_says_what_it_needs(tmp_path: Path, bars
     journal.close()
     with pytest.raises(ConfigError, match="a journal holds no bars"):
         tk.parity(path, progress=False)
+
+
+async def record(folder: Path, bars, **options) -> Path:
+    """Run a bot over bars and return where its recording lies."""
+    bars.to_parquet(folder / "bars.parquet")
+    chosen = LaunchOptions(
+        recording=str(folder / "bars.parquet"),
+        record=str(folder / "recordings"),
+        **{"parameters": PARAMETERS, "speed": "max", **options},
+    )
+    bot = build_bot(chosen, publish=lambda _event: None)
+    await bot.run()
+    await bot.stop()
+    return folder / "recordings"
+
+
+async def test_sales_at_the_end_of_a_session_are_the_backtests_too(tmp_path: Path):
+    bars = tk.bars(["AAPL"], count=420, market="simulated")
+    patient = {"stop_loss": 20, "take_profit": 0, "trailing_stop": 0, "stoch_rsi.lower_band": 60}
+    hours = {"sessions": "regular", "flat_before_close": 600.0}
+    place = await record(tmp_path, bars, parameters=patient, **hours)
+    report = tk.parity(place, progress=False)
+    assert Reason.FLATTEN in {trade.exit.reason for trade in report.live if trade.exit}
+    assert report.differences == ()
+
+
+async def test_the_recording_of_a_market_alone_is_no_session(tmp_path: Path):
+    options = LaunchOptions(
+        symbols=("AAPL",), record=str(tmp_path / "market"), speed="max", market="simulated"
+    )
+    await record_market(options, Settings.load(), most=50)
+    with pytest.raises(DataError, match="a market without a bot"):
+        tk.parity(tmp_path / "market", progress=False)
+
+
+async def test_a_recording_that_was_cut_off_is_compared_as_far_as_it_goes(tmp_path: Path, bars):
+    place = await record(tmp_path, bars)
+    (segment,) = place.glob("*/*.segment")
+    segment.write_bytes(segment.read_bytes()[: segment.stat().st_size * 2 // 3])
+    report = tk.parity(place, progress=False)
+    assert report.unexplained == 0
+    assert "damaged" in " ".join(report.notes)
+    assert 0 < len(report.live) < 60
