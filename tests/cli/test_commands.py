@@ -138,7 +138,7 @@ def test_serve_runs_until_it_is_interrupted_and_leaves_no_record(tmp_path: Path)
         records = Path(os.environ["TOOLKIT_STATE_DIR"]) / "servers"
         assert list(records.glob("*.json"))
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
     assert not list(records.glob("*.json"))
 
 
@@ -149,7 +149,7 @@ def test_an_interrupted_replay_prints_the_trades_so_far(recording: str):
     ) as process:
         assert "token" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     result = json.loads(out)
     assert result["interrupted"]

@@ -63,5 +63,5 @@ def served_once(arguments: list[str]) -> tuple[str, str, str]:
             live.set_parameters(ema_period=12)
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     return line + out, err, token

@@ -87,7 +87,7 @@ def test_an_interrupted_recording_is_whole_and_a_killed_one_is_read_to_its_last_
         )
         assert process.poll() is None
         process.send_signal(ends[name])
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert running["a"].returncode == 0
     assert running["b"].returncode == -signal.SIGKILL
     assert answer("replay", str(tmp_path / "a"), "--speed", "max")["notes"] == []
