@@ -24,9 +24,10 @@ from tests.soak.storm.plan import plan
 from toolkit.core.costs import Costs
 from toolkit.core.types import ZERO, Bar
 from toolkit.market.tables import frame_of
-from toolkit.research.parity.journaled import runs_of, session_of_journal
+from toolkit.research.parity.journaled import session_of_journal
 from toolkit.research.parity.parity import compare
 from toolkit.research.parity.report import ParityReport
+from toolkit.research.parity.runs import runs_of
 
 SYMBOLS = ("AAPL", "NVDA", "BTC/USD", "SOL/USD")
 

@@ -100,8 +100,9 @@ def _of_recording(recording: Recording, *, capital: float | None, costs: Costs |
 def _of_journal(
     path: Path, bars: Any, *, capital: float | None, costs: Costs | None
 ) -> tuple[Session, Any]:
-    from toolkit.research.parity.journaled import runs_of, session_of_journal
+    from toolkit.research.parity.journaled import session_of_journal
     from toolkit.research.parity.market import bars_in
+    from toolkit.research.parity.runs import runs_of
 
     runs = runs_of(path)
     if bars is None:
@@ -122,7 +123,7 @@ def _of_journal(
 
 
 def _with_journal(session: Session, path: Path) -> Session:
-    from toolkit.research.parity.journaled import with_fills
+    from toolkit.research.parity.fills import with_fills
 
     return with_fills(session, path)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.research.parity.rehearsed import Rehearsal, rehearse
@@ -10,8 +12,10 @@ from toolkit.bot.bot import Bot
 from toolkit.core.costs import Costs
 from toolkit.exchange.faults import Fault, Kind
 from toolkit.market.tables import frame_of
-from toolkit.research.parity.journaled import runs_of, session_of_journal
+from toolkit.research.parity.fills import with_fills
+from toolkit.research.parity.journaled import session_of_journal
 from toolkit.research.parity.report import ParityReport
+from toolkit.research.parity.runs import runs_of
 
 # It trades every few minutes.
 EAGER = {
@@ -101,3 +105,12 @@ def test_a_journal_of_two_lives_is_one_session_with_an_outage(two_lives: Rehears
     assert report.unexplained == 0, report.frame.to_string()
     assert "outage" in set(report.causes["cause"])
     assert report.facts["detail"].str.contains("the bot was not running").any()
+
+
+def test_a_journal_adds_what_a_recording_has_lost(day: Rehearsal) -> None:
+    whole = day.session()
+    assert with_fills(whole, day.journal) == whole
+    cut = replace(whole, executions=whole.executions[:-3])
+    joined = with_fills(cut, day.journal)
+    assert {e.fill for e in joined.executions} == {e.fill for e in whole.executions}
+    assert joined.notes == ("3 executions are from the journal",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -21,89 +21,15 @@ from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import Bar, Fill, Order, Reason, Side
 from toolkit.errors import DataError
-from toolkit.market.hours import Hours
 from toolkit.research.parity.gates import GateLog
 from toolkit.research.parity.orders import OrderFacts
+from toolkit.research.parity.runs import Run
 from toolkit.research.parity.session import Cause, Change, Execution, Lot, Seen, Session, Start
 from toolkit.research.parity.trades import Key
 
 USUAL_DELAY = 0.5  # seconds from a bar's close to its decision, where none is known
 COMMANDED = timedelta(minutes=10)  # so long a sale may take after its command
 _SELLS = frozenset({"flatten", "halt"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One start of the bot, as the note `session` says; `until` is when it was last heard of."""
-
-    at: datetime
-    until: datetime
-    symbols: tuple[str, ...]
-    timeframe: float
-    parameters: Parameters
-    capital: float
-    feed: str = ""
-    name: str = "stochrsi"
-    hours: Hours | None = None
-    warm_up: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
-
-
-def runs_of(path: Path) -> tuple[Run, ...]:
-    """Return the starts that a journal tells of; raises DataError where it tells of none."""
-    notes = list(iter_notes(path))
-    starts = [note for note in notes if note.kind == "session"]
-    if not starts:
-        raise DataError(
-            f"{path.name} does not say how its bot was started: it is older than this report; "
-            "bring a recording, or a journal that begins with this version",
-            field="source",
-            value=str(path),
-        )
-    heard = sorted(
-        [n.at for n in notes]
-        + [i.made_at for i in iter_intents(path)]
-        + [f.timestamp for f in iter_fills(path)]
-    )
-    ends = [note.at for note in notes if note.kind == "session_end"]
-    return tuple(
-        _run(note, until=_until(note.at, following, ends, heard))
-        for note, following in zip(starts, [*[n.at for n in starts[1:]], None], strict=True)
-    )
-
-
-def _until(
-    start: datetime, following: datetime | None, ends: Sequence[datetime], heard: Sequence[datetime]
-) -> datetime:
-    ended = [end for end in ends if end >= start and (following is None or end <= following)]
-    if ended:
-        return ended[0]
-    before = [at for at in heard if following is None or at < following]
-    return max([start, *before])
-
-
-def _run(note: Note, *, until: datetime) -> Run:
-    data = note.data
-    spans = {s: (_moment(w["first"]), _moment(w["last"])) for s, w in data["warm_up"].items()}
-    timeframe = float(data["timeframe"])
-    hours = None
-    if data.get("sessions", "all") != "all":
-        hours = Hours(
-            timeframe=timeframe,
-            sessions=data["sessions"],
-            flat_before_close=float(data.get("flat_before_close", 0.0)),
-        )
-    return Run(
-        at=note.at,
-        until=until,
-        symbols=tuple(data["symbols"]),
-        timeframe=timeframe,
-        parameters=Parameters.from_dict(data["parameters"]),
-        capital=float(data["capital"]),
-        feed=str(data.get("feed", "")),
-        name=str(data.get("name", "stochrsi")),
-        hours=hours,
-        warm_up=spans,
-    )
 
 
 def session_of_journal(
@@ -129,34 +55,6 @@ def session_of_journal(
     if not lived:
         raise DataError("the bars hold none that the bot decided on", field="bars")
     return _Reading(path, chosen, known, lived, begin=begin).session(costs)
-
-
-def with_fills(session: Session, path: Path) -> Session:
-    """Add the journal's executions, within the session's time, that a recording has not got."""
-    step = timedelta(seconds=session.timeframe)
-    closes = [seen.bar.timestamp + step for seen in session.seen]
-    begin, end = min(closes) - step, max(closes) + step
-    intents = {i.ticket.client_order_id: i for i in iter_intents(path)}
-    told = {_name_of(e.fill) for e in session.executions}
-    told |= {_name_of(fill) for fill in session.start.fills}
-    more = [f for f in iter_fills(path) if begin <= f.timestamp <= end and _name_of(f) not in told]
-    added = [
-        Execution(
-            fill=fill,
-            decided=i.request.timestamp if (i := intents.get(name)) and i.request else None,
-            position=bisect_right(closes, fill.timestamp),
-            by_hand=fill.reason is Reason.MANUAL,
-        )
-        for fill in more
-        for name in [fill.client_order_id]
-    ]
-    every = sorted([*session.executions, *added], key=lambda e: (e.position, e.fill.timestamp))
-    notes = (f"{len(added)} executions are from the journal",) if added else ()
-    return replace(session, executions=tuple(every), notes=(*session.notes, *notes))
-
-
-def _name_of(fill: Fill) -> tuple[str, datetime, float, str]:
-    return fill.order_id, fill.timestamp, fill.price, str(fill.quantity)
 
 
 class _Reading:
