@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.views.charts import scripts
+from toolkit.views.charts import page_scripts
 from toolkit.views.charts.drawing import chart, hover
 from toolkit.views.charts.frames import require_columns, require_rows
 from toolkit.views.charts.theme import FONT, LIGHT, Theme, apply_theme, colour_of, role
@@ -52,7 +52,7 @@ def calendar_figure(returns: pd.DataFrame, *, theme: Theme = LIGHT) -> Any:
         for strong, colour in (("weak", "text"), ("strong", "surface"))
     ]
     args = {"plot": plot, "texts": texts, "columns": len(plot.x_range.factors), "least": 38}
-    plot.js_on_change("inner_width", CustomJS(args=args, code=scripts.FIT_CELLS))
+    plot.js_on_change("inner_width", CustomJS(args=args, code=page_scripts.FIT_CELLS))
     _totals(plot, shown)
     hover(plot, [drawn], [("from", "@start{%F %H:%M} UTC"), ("return", "@exact")], times=["start"])
     apply_theme(plot, theme)

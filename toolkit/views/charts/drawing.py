@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from toolkit.views.charts import scripts
+from toolkit.views.charts import page_scripts, scripts
 from toolkit.views.charts.theme import LIGHT, role
 
 _AXIS_WIDTH = 72
@@ -36,7 +36,7 @@ def pane(view: Any, *, wheel: Literal["always", "ctrl"] = "always", **options: A
     plot.add_tools(zoom)
     plot.toolbar.active_scroll = zoom
     if wheel == "ctrl":
-        touch = CustomJS(args={"plot": plot}, code=scripts.TOUCH)
+        touch = CustomJS(args={"plot": plot}, code=page_scripts.TOUCH)
         plot.js_on_change("inner_height", touch)
     plot.xgrid.visible = False
     plot.yaxis.major_label_policy = NoOverlap()
@@ -135,7 +135,7 @@ def legend_above(plot: Any, lines: Mapping[str, Any]) -> None:
     plot.add_layout(legend, "above")
     needed = _AXIS_WIDTH + sum(44 + 6.4 * len(name) for name in lines)
     args = {"plot": plot, "legend": legend, "needed": needed}
-    plot.js_on_change("outer_width", CustomJS(args=args, code=scripts.FIT_LEGEND))
+    plot.js_on_change("outer_width", CustomJS(args=args, code=page_scripts.FIT_LEGEND))
 
 
 def chart(*, name: str, title: str, height: int, **options: Any) -> Any:
@@ -158,7 +158,7 @@ def chart(*, name: str, title: str, height: int, **options: Any) -> Any:
     for axis in plot.axis:
         axis.major_label_policy = NoOverlap()
     args = {"plot": plot, "left": options["min_border_left"] + 16}
-    plot.js_on_change("outer_width", CustomJS(args=args, code=scripts.FIT_TITLE))
+    plot.js_on_change("outer_width", CustomJS(args=args, code=page_scripts.FIT_TITLE))
     return plot
 
 

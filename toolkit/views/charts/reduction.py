@@ -36,7 +36,7 @@ def bars_per_point(bars: int, most: int) -> int:
 def reduced(tracks: Mapping[str, Track], size: int) -> Columns:
     """Return the tracks with `size` bars to a point, beside `x`, `left`, `right` in bar numbers.
 
-    `views/charts/scripts.py` does the same in the browser when somebody zooms in.
+    `views/charts/page_scripts.py` does the same in the browser when somebody zooms in.
     """
     import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigError
-from toolkit.views.charts import scripts
+from toolkit.views.charts import page_scripts
 from toolkit.views.charts.drawing import line
 from toolkit.views.charts.frames import require_columns
 from toolkit.views.charts.heatmap import heatmap_figure
@@ -200,7 +200,7 @@ def _trades(plot: Any, trades: Any, view: Any) -> None:
         mark.visible = len(trades["pnl"]) <= MARKED
     args = {"view": view, "trades": source, "marks": marks, "most": MARKED}
     for edge in ("start", "end"):
-        view.js_on_change(edge, CustomJS(args=args, code=scripts.MARKS))
+        view.js_on_change(edge, CustomJS(args=args, code=page_scripts.MARKS))
     plot.add_tools(
         HoverTool(renderers=marks[2:], tooltips=tooltips, formatters=formatters, visible=False)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolkit.views.charts import scripts
+from toolkit.views.charts import page_scripts
 
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
@@ -174,7 +174,7 @@ def follow_theme(root: Any) -> None:
         "paints": [[m, a, roles, _is_spec(m, a)] for m, a, roles in paints],
         "themes": {t.name: {name: colour_of(t, name) for name in played} for t in (LIGHT, DARK)},
     }
-    code = CustomJS(args=args, code=scripts.FOLLOW_THEME)
+    code = CustomJS(args=args, code=page_scripts.FOLLOW_THEME)
     for plot in plots:
         plot.js_on_change("inner_height", code)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolkit.views.charts import scripts
+from toolkit.views.charts import page_scripts, scripts
 from toolkit.views.charts.drawing import link_crosshairs, pane
 from toolkit.views.charts.reduction import Track, bars_per_point, reduced
 from toolkit.views.charts.theme import FONT, role
@@ -116,10 +116,10 @@ class Timeline:
         from bokeh.models import CustomJSTicker, CustomJSTickFormatter
 
         clock = {"clock": self._clock, "step": self._step}
-        ticker = CustomJSTicker(args={**clock, "plot": plot}, major_code=scripts.CLOCK_TICKS)
+        ticker = CustomJSTicker(args={**clock, "plot": plot}, major_code=page_scripts.CLOCK_TICKS)
         axis = plot.xaxis[0]
         axis.ticker = ticker
-        axis.formatter = CustomJSTickFormatter(args=clock, code=scripts.CLOCK_LABEL)
+        axis.formatter = CustomJSTickFormatter(args=clock, code=page_scripts.CLOCK_LABEL)
         plot.xgrid.ticker = ticker
         plot.xgrid.visible = True
 
@@ -141,7 +141,7 @@ class Timeline:
                 "tracks": {n: [names[id(t.values)], t.how] for n, t in self.tracks.items()},
                 "titles": [list(title) for title in titles],
             },
-            code=scripts.DETAIL,
+            code=page_scripts.DETAIL,
         )
         for edge in ("start", "end"):
             self.view.js_on_change(edge, code)
@@ -159,7 +159,7 @@ class Timeline:
         )
         shown = [[r.column, r.name, r.decimals, r.unit] for r in readings]
         code = CustomJS(
-            args={"bars": self.source, "line": line, "readings": shown}, code=scripts.READOUT
+            args={"bars": self.source, "line": line, "readings": shown}, code=page_scripts.READOUT
         )
         self.source.js_on_change("data", code)
         self._panes[0].js_on_change("inner_height", code)
