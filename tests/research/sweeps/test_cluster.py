@@ -52,6 +52,18 @@ def test_results_equal_those_of_one_thread_to_the_bit(client: Any) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_data_goes_out_once_for_a_guided_sweep(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, scatter = [], client.scatter
+    monkeypatch.setattr(client, "scatter", lambda f, **o: sent.append(f) or scatter(f, **o))
+    options: dict[str, Any] = {"method": "optuna", "trials": 40, "progress": False}
+    far = sweep(BARS, GRID, crew=DaskCrew(client), **options)
+    local = sweep(BARS, GRID, **options)
+    np.testing.assert_array_equal(far.results.metrics, local.results.metrics)
+    assert len(sent) == 1
+
+
 def test_a_killed_worker_loses_nothing_and_is_told(
     client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -64,6 +64,7 @@ class DaskCrew:
         _distributed()
         self._client = client
         self._seconds, self._patience = seconds, patience
+        self._shared: _Shared | None = None
         check_versions(client, patience=patience)
 
     def map(self, function: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
@@ -71,7 +72,11 @@ class DaskCrew:
 
         Raises what the function raised, and WorkersLost.
         """
-        work = _Work(self._client, function, deque(items), self._seconds, self._patience)
+        if self._shared is None or self._shared.function is not function:
+            self._shared = _Shared(self._client, function, self._patience)
+        work: _Work[Item, Done] = _Work(
+            self._client, self._shared, deque(items), self._seconds, self._patience
+        )
         try:
             while work.left:
                 work.fill()
@@ -80,25 +85,47 @@ class DaskCrew:
             work.stop()
 
 
+class _Shared:
+    """A function with its data on all workers, and how long an item of it takes."""
+
+    def __init__(self, client: Client, function: Callable[[Any], Any], patience: float) -> None:
+        self.function = function
+        self.each = math.inf  # seconds for an item, the best that was seen
+        self._client, self._patience = client, patience
+        self.send()
+
+    def send(self) -> None:
+        """Send it to all workers; they may come and go meanwhile. Raises WorkersLost."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._client.wait_for_workers(1, timeout=max(POLL, deadline - time.monotonic()))
+                self.data = self._client.scatter(self.function, broadcast=True, hash=False)
+            except (OSError, ValueError, KeyError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise _nobody(self._patience) from error
+                time.sleep(POLL)
+            else:
+                return
+
+
 class _Work(Generic[Item, Done]):
-    """One map: what waits, what is out, and how long an item takes."""
+    """One map: what waits and what is out."""
 
     def __init__(
         self,
         client: Client,
-        function: Callable[[Item], Done],
+        shared: _Shared,
         items: deque[Item],
         seconds: float,
         patience: float,
     ) -> None:
-        self._client, self._function, self._items = client, function, items
+        self._client, self._shared, self._items = client, shared, items
         self._seconds, self._patience = seconds, patience
         self._out: dict[Any, list[Item]] = {}  # futures
-        self._each = math.inf  # seconds for an item, the best that was seen
         self._losses = 0
         self._workers: set[str] = set()
         self._alone = 0.0  # since when there is no worker; 0 while there is one
-        self._data = self._scattered()
 
     @property
     def left(self) -> bool:
@@ -131,29 +158,16 @@ class _Work(Generic[Item, Done]):
         with suppress(Exception):  # a cluster that is gone needs no cancelling
             self._client.cancel(list(self._out), force=True)
         self._out = {}
-        self._data = None
 
     def _size(self, wanted: int) -> int:
-        if math.isinf(self._each):
+        if math.isinf(self._shared.each):
             return LEAST
         fair = math.ceil(len(self._items) / wanted)  # so that all end together
-        return max(LEAST, min(MOST, fair, math.ceil(self._seconds / max(self._each, 1e-9))))
+        return max(LEAST, min(MOST, fair, math.ceil(self._seconds / max(self._shared.each, 1e-9))))
 
     def _submit(self, part: list[Item]) -> None:
-        future = self._client.submit(_run, self._data, part, pure=False)
+        future = self._client.submit(_run, self._shared.data, part, pure=False)
         self._out[future] = part
-
-    def _scattered(self) -> Any:
-        """Send what all tasks share to all workers; they may come and go meanwhile."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                self._client.wait_for_workers(1, timeout=max(POLL, deadline - time.monotonic()))
-                return self._client.scatter(self._function, broadcast=True, hash=False)
-            except (OSError, ValueError, KeyError, TimeoutError) as error:
-                if time.monotonic() > deadline:
-                    raise self._nobody() from error
-                time.sleep(POLL)
 
     def _results(self, future: Any) -> Iterator[Done]:
         from distributed import KilledWorker
@@ -172,7 +186,7 @@ class _Work(Generic[Item, Done]):
                 f"a task killed {error.allowed_failures + 1} workers one after another; give the"
                 " workers more memory, or take fewer sets"
             ) from error
-        self._each = min(self._each, took / len(part))
+        self._shared.each = min(self._shared.each, took / len(part))
         yield from results
 
     def _lost(self, part: list[Item]) -> None:
@@ -184,7 +198,7 @@ class _Work(Generic[Item, Done]):
         parts = [part, *self._out.values()]
         self._client.cancel(list(self._out), force=True)
         self._out = {}
-        self._data = self._scattered()
+        self._shared.send()
         for again in parts:
             self._submit(again)
 
@@ -197,13 +211,14 @@ class _Work(Generic[Item, Done]):
         self._workers = workers
         self._alone = 0.0 if workers else self._alone or now
         if self._alone and now - self._alone > self._patience:
-            raise self._nobody()
+            raise _nobody(self._patience)
 
-    def _nobody(self) -> WorkersLost:
-        return WorkersLost(
-            f"no worker has been there for {self._patience:g} s; start workers with"
-            " `dask worker`, and run the sweep again"
-        )
+
+def _nobody(seconds: float) -> WorkersLost:
+    return WorkersLost(
+        f"no worker has been there for {seconds:g} s; start workers with `dask worker`, and run the"
+        " sweep again"
+    )
 
 
 def check_versions(client: Client, *, patience: float) -> None:

@@ -110,18 +110,12 @@ def _drawn(base: Parameters, axes: Axes, wanted: int, seed: int) -> Sets:
         draws = rng.integers(0, lengths, (2 * wanted, len(lengths)))
         drawn = Sets(base=base, axes=axes, codes=draws)
         for row in draws[drawn.valid()]:
-            seen.setdefault(row.tobytes(), row)
-            if len(seen) == wanted:
-                break
+            if len(seen) < wanted:
+                seen.setdefault(row.tobytes(), row)
         if len(seen) == wanted:
             break
-    codes = np.array(list(seen.values()), np.int64).reshape(-1, len(lengths))
-    return sound(Sets(base=base, axes=axes, codes=codes if len(codes) else all_first(axes)))
-
-
-def all_first(axes: Axes) -> Ints:
-    """Return the codes of the set with the first value of each axis."""
-    return np.zeros((1, len(axes)), np.int64)
+    codes = np.array(list(seen.values()) or [0 * lengths], np.int64)
+    return sound(Sets(base=base, axes=axes, codes=codes))
 
 
 class _Optuna:
