@@ -364,6 +364,21 @@ async def test_what_nothing_explains_is_said_first_and_loudly(tmp_path: Path):
     assert "color:#c62828" in report._repr_html_()
 
 
+async def test_a_signal_that_was_none_is_not_explained(tmp_path: Path):
+    session = await lived(tmp_path / "r", LIVE)
+    signals = [e for e in session.executions if e.fill.reason is Reason.SIGNAL]
+    (stop, *_) = [e for e in session.executions if e.fill.reason is Reason.STOP_LOSS]
+    assert signals
+    bar = stop.position - 2
+    early = replace(stop.fill, reason=Reason.SIGNAL, timestamp=LIVE[bar].timestamp, price=99.0)
+    wrong = replace(stop, fill=early, position=bar)
+    executions = tuple(wrong if e is stop else e for e in session.executions)
+    report = report_of(replace(session, executions=executions))
+    rows = report.frame[report.frame["cause"] == "unexplained"]
+    assert list(rows["side"]) == ["sell"]
+    assert list(rows["live_price"]) == [99.0]
+
+
 def forgetful(session: Session) -> Session:
     return replace(session, changes=())
 

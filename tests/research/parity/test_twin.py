@@ -19,10 +19,15 @@ from toolkit.market.tables import frame_of
 from toolkit.research.backtest import backtest
 from toolkit.research.parity.session import Cause, Change, Failure, Start
 from toolkit.research.parity.trades import Leg
-from toolkit.research.parity.twin import World, play
+from toolkit.research.parity.twin import World
+from toolkit.research.parity.twin import play as played
 
 SYMBOLS = ("AAPL", "BTC/USD")
 EAGER = Parameters().replace({"stoch_rsi.enabled": False, "ema_period": 2, "cooldown": 0})
+
+
+def play(world: World, last):
+    return played(world, last).trades
 
 
 def world_of(bars, parameters=EAGER, **fields) -> World:

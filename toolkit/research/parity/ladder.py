@@ -15,7 +15,7 @@ from toolkit.core.types import Bar
 from toolkit.research.parity.market import Market
 from toolkit.research.parity.session import Cause, Session
 from toolkit.research.parity.trades import Key, Leg, Trade
-from toolkit.research.parity.twin import World, play
+from toolkit.research.parity.twin import Played, World, play
 
 WHOLE = 0.999  # the broker's steps of quantity take less
 Told = Callable[[int, int], None]
@@ -42,19 +42,34 @@ def climb(
         warm_up=market.warm_up,
         bars=market.bars,
     )
-    trades = play(world, market.prices)
+    trades = play(world, market.prices).trades
     yield Rung(cause=None, trades=trades)
     causes = [cause for cause in Cause if cause is not Cause.UNEXPLAINED]
     for done, cause in enumerate(causes, start=1):
         swapped = _swapped(cause, world, session, market, trades=trades, live=live)
         if swapped != world:
             world = swapped
-            trades = play(world, market.prices)
-            trades |= {key: live[key] for key in world.entries.keys() & trades.keys()}
+            trades = _executed(play(world, market.prices), world, before=trades, live=live)
         yield Rung(cause=cause, trades=trades)
         told(done, len(causes))
     left = Cause.OTHER_FEED if session.other_feed else Cause.UNEXPLAINED
     yield Rung(cause=left, trades=live)
+
+
+def _executed(
+    played: Played, world: World, *, before: Mapping[Key, Trade], live: Mapping[Key, Trade]
+) -> Mapping[Key, Trade]:
+    """Take entries that came about as they did from the session, to the last micro-dollar.
+
+    A position that the session left by a signal that is none here stays as it was.
+    """
+    trades = dict(played.trades)
+    for key in world.entries.keys() & trades.keys():
+        if key not in played.doubtful:
+            trades[key] = live[key]
+        elif key in before:
+            trades[key] = before[key]
+    return trades
 
 
 def _swapped(

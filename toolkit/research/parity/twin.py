@@ -59,11 +59,20 @@ class World:
     by_hand: tuple[Trade, ...] = ()
 
 
-def play(world: World, prices: Mapping[str, float]) -> dict[Key, Trade]:
-    """Return the trades of a world by decision; what is open at the end counts at `prices`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """The trades of a world by decision; `doubtful` left by a signal that is none in it."""
+
+    trades: Mapping[Key, Trade]
+    doubtful: frozenset[Key]
+
+
+def play(world: World, prices: Mapping[str, float]) -> Played:
+    """Return the trades of a world; what is open at the end counts at `prices`."""
     twin = _Twin(world)
     twin.run()
-    return {trade.key: trade for trade in twin.trades.result(prices)}
+    trades = {trade.key: trade for trade in twin.trades.result(prices)}
+    return Played(trades=trades, doubtful=frozenset(twin.doubtful))
 
 
 class _Twin:
@@ -77,6 +86,7 @@ class _Twin:
             name=start.name,
         )
         self.trades = Trades()
+        self.doubtful: set[Key] = set()
         self._decided: dict[str, datetime] = {}
         self._held: dict[str, Key] = {}
         self._selling: dict[str, OrderRequest] = {}
@@ -187,6 +197,8 @@ class _Twin:
         if exact and leg.quantity <= held:
             fee, held = leg.fee, leg.quantity
         request = self._selling.pop(symbol, None)
+        if request is None and leg.reason is Reason.SIGNAL and not leg.by_hand:
+            self.doubtful.add(key)
         name = request.client_order_id if request else f"{ORDER}out"
         if request is not None:
             self._tell(_filled(request))
