@@ -13,7 +13,7 @@ pytest.importorskip("vectorbt")
 
 import vectorbt as vbt
 from vectorbt.records.mapped_array import MappedArray
-from vectorbt.records.nb import reduce_mapped_nb
+from vectorbt.records.nb import apply_on_records_nb, reduce_mapped_nb
 
 from tests.core.markets import random_bars
 from tests.core.test_kernel import (
@@ -114,10 +114,27 @@ def test_drawdowns_and_returns_are_ours(two: BacktestRun) -> None:
 
 
 def test_statistics_are_taken_without_vectorbts_compiler(two: BacktestRun) -> None:
-    before = len(reduce_mapped_nb.overloads)
+    before = compilations()
     two.portfolio.stats()
-    two.portfolio.trades.stats(group_by=True)
-    assert len(reduce_mapped_nb.overloads) == before
+    for part in ("trades", "positions", "orders"):
+        getattr(two.portfolio, part).stats(group_by=True)
+    two.portfolio.drawdowns.stats()
+    assert compilations() == before
+
+
+def compilations() -> int:
+    return len(reduce_mapped_nb.overloads) + len(apply_on_records_nb.overloads)
+
+
+def test_streaks_are_those_of_our_trades(two: BacktestRun) -> None:
+    trades = two.portfolio.trades.closed
+    for code, symbol in enumerate(two.tape.symbols):
+        won = two.trades["pnl"][two.trades["symbol"] == symbol].to_numpy() > 0
+        longest, streak = 0, 0
+        for each in won.tolist():
+            streak = streak + 1 if each else 0
+            longest = max(longest, streak)
+        assert trades.winning_streak.max(group_by=False).iloc[code] == longest
 
 
 def test_quick_statistics_are_vectorbts_own(two: BacktestRun) -> None:

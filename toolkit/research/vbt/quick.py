@@ -44,6 +44,24 @@ class _Quick:
         """Return a column of values, one for each record."""
         return QuickMapped(**super().map_array(*args, **options).config)  # type: ignore[misc]
 
+    def apply(
+        self,
+        apply_func_nb: Any,
+        *args: Any,
+        group_by: Any = None,
+        apply_per_group: bool = False,
+        dtype: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Return a column made of the records of each column or group, such as streaks."""
+        records: Any = self
+        wanted = group_by if apply_per_group else False
+        places, counts = records.col_mapper.get_col_map(group_by=wanted)
+        found = np.empty(len(records.values), np.float64)
+        for rows in np.split(places, np.cumsum(counts)[:-1]):
+            found[rows] = apply_func_nb.py_func(records.values[rows], *args)
+        return self.map_array(np.asarray(found, dtype=dtype), group_by=group_by, **options)
+
 
 class QuickOrders(_Quick, Orders):  # type: ignore[misc]
     """Orders without compiling."""
