@@ -94,26 +94,27 @@ def _mean(values: Floats, length: int) -> Floats:
     result = np.full(len(values), np.nan)
     number = len(values) - length + 1
     if number > 0:
-        total = np.zeros(number)
+        total = result[length - 1 :]
+        total[:] = 0.0
         for j in range(length):
             total += values[j : j + number]
-        result[length - 1 :] = total / length
+        total /= length
     return result
 
 
 @without_counts
-def _highest_of(values: Floats, length: int, out: Floats) -> None:
+def _extreme(values: Floats, length: int, sign: float, out: Floats) -> None:
     first = 0
     while first < len(values) and math.isnan(values[first]):
         first += 1
     at = first
     for i in range(first, len(values)):
-        if values[i] >= values[at]:
+        if sign * values[i] >= sign * values[at]:
             at = i
         elif at <= i - length:
             at = i - length + 1
             for j in range(at + 1, i + 1):
-                if values[j] >= values[at]:
+                if sign * values[j] >= sign * values[at]:
                     at = j
         if i >= first + length - 1:
             out[i] = values[at]
@@ -122,12 +123,14 @@ def _highest_of(values: Floats, length: int, out: Floats) -> None:
 def _highest(values: Floats, length: int) -> Floats:
     """Highest of the last `length` values; looks again only when the old one has left."""
     result = np.full(len(values), np.nan)
-    _highest_of(sealed(values), length, result)
+    _extreme(sealed(values), length, 1.0, result)
     return result
 
 
 def _lowest(values: Floats, length: int) -> Floats:
-    return -_highest(-values, length)
+    result = np.full(len(values), np.nan)
+    _extreme(sealed(values), length, -1.0, result)
+    return result
 
 
 @without_counts

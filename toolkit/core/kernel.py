@@ -133,7 +133,7 @@ class Kernel:
     ) -> None:
         self._charges = charges
         self._course = _course(market, charges, edges)
-        self._steps = int(np.count_nonzero(np.diff(market.time))) + min(len(market.time), 1)
+        self._steps = int(np.count_nonzero(_changes(market.time))) + min(len(market.time), 1)
 
     def plan(self, decisions: Decisions) -> Plan:
         """List the events at which something may be decided."""
@@ -213,10 +213,14 @@ def _course(market: Market, charges: NDArray[np.void], edges: Ints | None) -> Co
     )
 
 
+def _changes(time: Ints) -> Bools:
+    return np.not_equal(time[1:], time[:-1])
+
+
 def _steps(market: Market) -> Places:
     """Return the number of each event's timestamp."""
     steps = np.zeros(len(market.time), np.uint32)
-    np.cumsum(np.diff(market.time) != 0, out=steps[1:])
+    np.cumsum(_changes(market.time), out=steps[1:])
     return steps
 
 

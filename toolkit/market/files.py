@@ -37,8 +37,15 @@ def read_file(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         what = f"{path.name} cannot be read as {path.suffix.lower()}: {error}; check path and file"
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed) from error
-    pa.default_memory_pool().release_unused()
+    give_back()
     return frame
+
+
+def give_back() -> None:
+    """Return memory that Arrow has used and keeps."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

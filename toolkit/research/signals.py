@@ -34,7 +34,7 @@ class Signals:
         self._size = len(tape.market.time)
         self._prices = {symbol: tape.prices(symbol) for symbol in tape.symbols}
         settings = min(max(KEPT_BYTES // (self._size // 4 + 1), 16), 1024)
-        self._rsi = Kept(self._compute_rsi, most=ARRAYS)
+        self._rsi = Kept(self._compute_rsi, most=1)
         self._raw = Kept(self._compute_raw, most=ARRAYS)
         self._atr = Kept(self._compute_atr, most=ARRAYS)
         self._stoch_rsi = Kept(self._compute_stoch_rsi, most=settings)

@@ -18,6 +18,7 @@ from toolkit.core.layout import Floats, Ints, Market, charges_of
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError
+from toolkit.market.files import give_back
 from toolkit.market.hours import Hours, Sessions, hours_of
 from toolkit.market.rows import codes_of
 from toolkit.market.tables import MarketTable, bars_of, normalise, read_table
@@ -102,8 +103,8 @@ class Tape:
 
     def steps(self) -> Ints:
         """Return the position of the last event of each distinct timestamp."""
-        changes = np.flatnonzero(np.diff(self.market.time))
-        return np.append(changes, len(self.market.time) - 1)
+        time = self.market.time
+        return np.flatnonzero(np.append(time[1:] != time[:-1], [True]))
 
     def indicators(self, symbol: str, parameters: Parameters) -> IndicatorArrays:
         """Compute every indicator of one symbol."""
@@ -143,7 +144,7 @@ def tape_of(
     hours = Hours(timeframe=table.timeframe, sessions=sessions, flat_before_close=flat_before_close)
     symbols = tuple(sorted(frame["symbol"].unique()))
     codes = codes_of(frame["symbol"])
-    return Tape(
+    tape = Tape(
         frame=frame,
         market=_market(frame, codes, symbols, hours),
         symbols=symbols,
@@ -154,10 +155,13 @@ def tape_of(
         feed=_origin(frame, "feed", table.feed),
         adjustment=_origin(frame, "adjustment", table.adjustment),
     )
+    give_back()
+    return tape
 
 
 def _market(frame: pd.DataFrame, codes: Ints, symbols: tuple[str, ...], hours: Hours) -> Market:
-    times = frame["timestamp"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
+    stamps = frame["timestamp"].dt.tz_localize(None).to_numpy()
+    times = stamps.astype("M8[us]", copy=False).view(np.int64)
     unknown = np.broadcast_to(np.nan, len(codes))
     crypto = np.array([is_crypto(symbol) for symbol in symbols])
     when = hours_of(hours, times, crypto[codes])
