@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ SHARED_DATA = CHECKOUT.parent / "shared" / "data"
 def recordings() -> list[Path]:
     """Real market data beside the checkout; empty where it is not there."""
     return sorted(SHARED_DATA.glob("*.parquet"))
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start, also where a shell started us with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -40,8 +47,13 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's servers, keys or settings."""
-    monkeypatch.setenv("TOOLKIT_STATE_DIR", str(tmp_path / "state"))
+    make_private(tmp_path, monkeypatch)
+
+
+def make_private(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Do so also for what outlives a test, which is made before `private_state`."""
+    patch.setenv("TOOLKIT_STATE_DIR", str(folder / "state"))
     ours = ("TOOLKIT_", "APCA_", "ALPACA_", "WEBSOCKET_", "STREAMING_", "NOTIFICATION_")
     for name in [name for name in os.environ if name.startswith(ours) or name == "MAX_CONNECTIONS"]:
         if name != "TOOLKIT_STATE_DIR":
-            monkeypatch.delenv(name)
+            patch.delenv(name)

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import re
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+
+from tests.apps.processes import Server
 
 CHROMIUM = Path("/usr/bin/chromium")
 HAS_CHROMIUM = CHROMIUM.exists()
@@ -28,54 +23,6 @@ FLAGS = [
     "--no-first-run",
 ]
 HERE = Path(__file__).parent
-
-
-class Server:
-    """A child process whose lines can be waited for."""
-
-    def __init__(self, command: list[str], *, environment: dict[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self.said: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip())
-        self._lines.put(None)
-
-    def wait_for(self, pattern: str, *, within: float = 60.0) -> str:
-        """Return the part of the next line that `pattern` matches."""
-        while True:
-            line = self._lines.get(timeout=within)
-            assert line is not None, f"ended without {pattern!r}:\n" + "\n".join(self.said)
-            self.said.append(line)
-            if found := re.search(pattern, line):
-                return found.group()
-
-    def stop(self) -> int:
-        """Ask it to end as Ctrl-C does; returns the exit code."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        return self.wait()
-
-    def wait(self) -> int:
-        """Wait until it has ended by itself; returns the exit code."""
-        code = self._process.wait(20)
-        self._reader.join(5)
-        while not self._lines.empty():
-            self.said += [line] if (line := self._lines.get()) else []
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
 
 
 @pytest.fixture
@@ -91,12 +38,37 @@ def start() -> Iterator[Callable[..., Server]]:
         server.stop()
 
 
+class Lively:
+    """A dashboard over a lively market; `start` after `stop` serves the same address."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        port = self.address.rpartition(":")[2] or "0"
+        self._server = Server([str(HERE / "serve_lively.py"), "--port", port])
+        self.address = self._server.wait_for(r"http://\S+")
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
 @pytest.fixture(scope="module")
-def shared_address() -> Iterator[str]:
-    """A dashboard over a lively market that all tests of a module look at."""
-    server = Server([str(HERE / "serve_lively.py")])
-    yield server.wait_for(r"http://\S+")
-    server.stop()
+def shared() -> Iterator[Lively]:
+    """The dashboard that all tests of a module look at."""
+    lively = Lively()
+    try:
+        lively.start()
+        yield lively
+    finally:
+        lively.stop()
+
+
+@pytest.fixture
+def shared_address(shared: Lively) -> str:
+    return shared.address
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +165,12 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="class")
+def desk(browser: Any, shared: Lively) -> Iterator[Visit]:
+    """One page that the tests of a class look at."""
+    page = Visit(browser.new_page(viewport={"width": 1440, "height": 900}))
+    page.open(shared.address)
+    yield page
+    page.page.close()

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
     client = LivelyClient(role=options.role)
-    client.start()
+    client.start(0.1)
     try:
         TalkingDashboard(client).serve(port=options.port, on_ready=say)
     finally:

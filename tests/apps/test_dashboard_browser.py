@@ -17,7 +17,7 @@ ADDRESS = r"http://127\.0\.0\.1:\d+"
 
 @pytest.fixture
 def lively(start):
-    server = start(str(HERE / "serve_lively.py"))
+    server = start(str(HERE / "serve_lively.py"), "--role", "view")
     return server, server.wait_for(ADDRESS)
 
 
@@ -30,24 +30,65 @@ def chart_pixels(visit) -> bytes:
     return visit.page.locator(".chart").screenshot()
 
 
-def test_candles_move_and_nothing_leaves_the_machine(shared_address, visit):
-    page = visit(shared_address)
-    seen, pixels = page.last_bar(), chart_pixels(page)
-    page.wait_until_candles_moved(seen)
-    assert wait_until(lambda: chart_pixels(page) != pixels, timeout=10)
-    bars = page.last_bar()
-    lengths = page.page.evaluate(
-        "() => Object.values(Bokeh.documents[0].get_model_by_name('bars').data)"
-        ".map((column) => column.length)"
-    )
-    assert set(lengths) == {bars["count"]}
-    words = page.text()
-    for part in ("Running", "Connected", "heartbeat", "Equity", "StochRSI", "14, 14, 3, 3"):
-        assert part in words
-    quiet(page)
+class TestOnePage:
+    """What one page shows to one who may trade: to open one takes seconds."""
+
+    def test_candles_move_and_nothing_leaves_the_machine(self, desk):
+        seen, pixels = desk.last_bar(), chart_pixels(desk)
+        desk.wait_until_candles_moved(seen)
+        assert wait_until(lambda: chart_pixels(desk) != pixels, timeout=10)
+        bars = desk.last_bar()
+        lengths = desk.page.evaluate(
+            "() => Object.values(Bokeh.documents[0].get_model_by_name('bars').data)"
+            ".map((column) => column.length)"
+        )
+        assert set(lengths) == {bars["count"]}
+        words = desk.text()
+        for part in ("Running", "Connected", "heartbeat", "Equity", "StochRSI", "14, 14, 3, 3"):
+            assert part in words
+        quiet(desk)
+
+    def test_pause_resume_and_flatten(self, desk):
+        button = desk.page.get_by_role
+        button("button", name="Flatten").click(timeout=60_000)
+        button("button", name=re.compile(r"Close \d position")).click()
+        button("button", name="Pause entries").click()
+        button("button", name="Resume entries").wait_for(timeout=10_000)
+        assert "Entries paused" in desk.text()
+        button("button", name="Resume entries").click()
+        button("button", name="Pause entries").wait_for(timeout=10_000)
+        quiet(desk)
+
+    def test_the_kill_switch_says_who_and_why_until_a_person_lifts_it(self, desk):
+        button, gates = desk.page.get_by_role, desk.page.locator(".gates")
+        button("button", name="Halt", exact=True).click(timeout=60_000)
+        desk.page.get_by_placeholder("Why").fill("a drill")
+        button("button", name="Stop entries").click()
+        gates.get_by_text("halted by anna: a drill").wait_for(timeout=10_000)
+        button("button", name="Lift halt").click()
+        button("button", name="Take entries again").click()
+        gates.wait_for(state="detached", timeout=10_000)
+        assert "entries open" in desk.text()
+        quiet(desk)
+
+    def test_everything_essential_fits_a_desk_and_a_phone(self, desk, shared_address, visit):
+        size = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        assert desk.page.evaluate(size) == [1440, 900]
+        phone = visit(shared_address, viewport={"width": 420, "height": 900})
+        assert phone.page.evaluate(size)[0] == 420
+        box = phone.page.locator(".chart").bounding_box()
+        assert box["y"] < 200
+        assert box["width"] > 390
+
+    def test_a_lost_server_is_said_and_its_return_reloads_the_page(self, desk, shared):
+        shared.stop()
+        desk.page.get_by_role("alert").wait_for(timeout=20_000)
+        shared.start()
+        desk.page.wait_for_function("() => !('lost' in document.documentElement.dataset)")
+        desk.page.wait_for_function("() => window.Bokeh?.documents.length > 0", timeout=30_000)
 
 
-def test_sessions_are_apart_and_a_closed_one_stops(lively, visit):
+def test_sessions_are_apart_obey_their_role_and_a_closed_one_stops(lively, visit):
     server, address = lively
     first, second = visit(address), visit(address)
     server.wait_for(re.escape("followed {'AAPL': 2}"))
@@ -59,6 +100,7 @@ def test_sessions_are_apart_and_a_closed_one_stops(lively, visit):
     assert first.last_bar()["close"] < 1000
     for page in (first, second):
         page.wait_until_candles_moved(page.last_bar())
+        assert page.page.get_by_role("button", name="Pause entries").count() == 0
         quiet(page)
     second.page.context.close()
     server.wait_for(r"followed {'AAPL': 1}$")
@@ -67,41 +109,6 @@ def test_sessions_are_apart_and_a_closed_one_stops(lively, visit):
     server.wait_for(r"followed {}")
     assert server.stop() == 0
     assert server.said[-1] == "handlers left 0"
-
-
-def test_pause_resume_and_flatten(shared_address, visit):
-    page = visit(shared_address)
-    button = page.page.get_by_role
-    button("button", name="Flatten").click(timeout=60_000)
-    button("button", name=re.compile(r"Close \d position")).click()
-    button("button", name="Pause entries").click()
-    button("button", name="Resume entries").wait_for(timeout=10_000)
-    assert "Entries paused" in page.text()
-    button("button", name="Resume entries").click()
-    button("button", name="Pause entries").wait_for(timeout=10_000)
-    quiet(page)
-
-
-def test_the_kill_switch_says_who_and_why_until_a_person_lifts_it(shared_address, visit):
-    page = visit(shared_address)
-    button, gates = page.page.get_by_role, page.page.locator(".gates")
-    button("button", name="Halt", exact=True).click(timeout=60_000)
-    page.page.get_by_placeholder("Why").fill("a drill")
-    button("button", name="Stop entries").click()
-    gates.get_by_text("halted by anna: a drill").wait_for(timeout=10_000)
-    button("button", name="Lift halt").click()
-    button("button", name="Take entries again").click()
-    gates.wait_for(state="detached", timeout=10_000)
-    assert "entries open" in page.text()
-    quiet(page)
-
-
-def test_who_may_only_look_sees_no_controls(start, visit):
-    server = start(str(HERE / "serve_lively.py"), "--role", "view")
-    page = visit(server.wait_for(ADDRESS))
-    page.wait_until_candles_moved(page.last_bar())
-    assert page.page.get_by_role("button", name="Pause entries").count() == 0
-    quiet(page)
 
 
 def test_a_proxy_may_lower_the_role(shared_address, visit):
@@ -124,25 +131,3 @@ def test_the_theme_is_the_viewers_and_can_be_switched(shared_address, visit, sch
     page.page.reload()
     page.page.wait_for_function(f"(theme) => ({theme})() == theme", arg=other.lower())
     quiet(page)
-
-
-def test_everything_essential_fits_a_desk_and_a_phone(shared_address, visit):
-    size = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-    desk = visit(shared_address)
-    assert desk.page.evaluate(size) == [1440, 900]
-    phone = visit(shared_address, viewport={"width": 420, "height": 900})
-    assert phone.page.evaluate(size)[0] == 420
-    box = phone.page.locator(".chart").bounding_box()
-    assert box["y"] < 200
-    assert box["width"] > 390
-
-
-def test_a_lost_server_is_said_and_its_return_reloads_the_page(lively, start, visit):
-    server, address = lively
-    page = visit(address)
-    server.stop()
-    page.page.get_by_role("alert").wait_for(timeout=20_000)
-    port = address.rpartition(":")[2]
-    start(str(HERE / "serve_lively.py"), "--port", port).wait_for(ADDRESS)
-    page.page.wait_for_function("() => !('lost' in document.documentElement.dataset)")
-    page.page.wait_for_function("() => window.Bokeh?.documents.length > 0", timeout=30_000)
