@@ -69,6 +69,27 @@ def test_a_table_is_validated_without_another_sweep() -> None:
         tk.validate(noise(5, bars=800), table, progress=False)
 
 
+def test_the_hold_out_is_looked_at_in_the_hours_of_the_sweep() -> None:
+    bars = noise(7, bars=3000)
+    research, _ = tk.hold_out(bars)
+    table = tk.sweep(research, GRID, sessions="regular", **OTHERS)
+    found = tk.validate(bars, table, share=0.2, draws=100, progress=False)
+    assert found.look is not None
+    assert found.look.run.tape.hours.sessions == "regular"
+
+
+def test_an_interrupt_of_the_sweep_ends_it_and_keeps_what_was_swept() -> None:
+    def interrupt(done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    bars = noise(8, bars=800)
+    with pytest.raises(KeyboardInterrupt):
+        tk.validate(bars, GRID, base=BASE, draws=100, workers=1, progress=interrupt)
+    kept = tk.runs()
+    assert [record.kind for record in kept] == ["sweep"]
+    assert kept.load(kept[0].id).interrupted
+
+
 def test_looks_at_a_hold_out_are_counted_for_good() -> None:
     bars = noise(6, bars=800)
     research, sealed = tk.hold_out(bars)

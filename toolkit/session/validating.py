@@ -219,10 +219,10 @@ def validate(
 ) -> Validation:
     """Say in one sentence whether the data supports a set: all tests at once.
 
-    `grid` is swept first, or is the table of a sweep of these bars (`base`, `capital` and `costs`
-    are then the table's). The last `share` of the timestamps is sealed first and looked at once at
-    the end (see `hold_out`); 0 seals nothing. See `research.validation.validate`. Raises
-    ConfigError and DataError.
+    `grid` is swept first, or is the table of a sweep of these bars (`base`, `capital`, `costs` and
+    hours are then the table's). The last `share` of the timestamps is sealed first and looked at
+    once at the end (see `hold_out`); 0 seals nothing. An interrupt ends it, and what was swept is
+    kept. See `research.validation.validate`. Raises ConfigError and DataError.
     """
     from toolkit.research.sweeps.table import SweepTable
     from toolkit.research.validation.validate import validate as run
@@ -230,6 +230,8 @@ def validate(
 
     hours: Any = {"sessions": sessions, "flat_before_close": flat_before_close}
     sealed = None
+    if isinstance(grid, SweepTable) and grid.data is not None and sessions == "all":
+        hours = grid.data.hours
     if share:
         bars, sealed = hold_out(bars, share=share, **hours)
     table = grid
@@ -238,6 +240,8 @@ def validate(
         table = sweep(
             bars, table, workers=workers, store=store, progress=progress, **money, **hours
         )
+        if table.interrupted:
+            raise KeyboardInterrupt
     began = time.perf_counter()
     found = run(
         bars,

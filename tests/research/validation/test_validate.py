@@ -85,6 +85,27 @@ def test_other_bars_than_those_of_the_sweep_are_refused() -> None:
         validate(noise(5, bars=600), table, progress=False)
 
 
+def test_the_hours_are_those_of_the_sweep() -> None:
+    bars = noise(6, bars=3000)
+    table = sweep(bars, GRID, base=BASE, sessions="regular", progress=False)
+    found = validate(bars, table, draws=100, progress=False)
+    assert found.basis.data.sessions == "regular"
+    assert len(found.run.outcome.trips) == found.verdict.trades
+    anywhere = sweep(bars, GRID, base=BASE, progress=False)
+    assert anywhere.verdict(found.parameters).trades != found.verdict.trades
+    with pytest.raises(ConfigError, match="the sweep ran in other hours"):
+        validate(bars, anywhere, draws=100, sessions="regular", progress=False)
+
+
+def test_a_wrong_number_of_draws_is_told_before_anything_runs() -> None:
+    bars = noise(4, bars=600)
+    table = sweep(bars, GRID, base=BASE, progress=False)
+    told: list[int] = []
+    with pytest.raises(ConfigError, match="draws is 5"):
+        validate(bars, table, draws=5, progress=lambda done, _of: told.append(done))
+    assert not told
+
+
 def test_it_is_kept_and_printed(edge: Validation, luck: Validation) -> None:
     for found in (edge, luck):
         values = json.loads(json.dumps(found.to_json()))

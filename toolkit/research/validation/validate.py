@@ -15,6 +15,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.market.hours import Sessions
 from toolkit.research.backtest import BacktestRun
 from toolkit.research.progress import Report, progress_of
+from toolkit.research.store.data import Data
 from toolkit.research.store.record import Entry
 from toolkit.research.sweeps.table import SweepTable
 from toolkit.research.sweeps.work import Crew
@@ -29,7 +30,7 @@ from toolkit.research.validation.combinatorial import (
 )
 from toolkit.research.validation.folds import Combinations, Fold, walk
 from toolkit.research.validation.hold_out import Look
-from toolkit.research.validation.monte_carlo import MonteCarlo, monte_carlo
+from toolkit.research.validation.monte_carlo import MonteCarlo, check_draws, monte_carlo
 from toolkit.research.validation.pictured import Pictured, counted, percent
 from toolkit.research.validation.plateau import Plateau
 from toolkit.research.validation.segments import Segments
@@ -65,10 +66,13 @@ def validate(
 
     Judges `parameters`, by default the set with the best Sharpe ratio. The walk-forward is cut as
     in `walk_forward`, the cross-validation into `groups` folds of which two judge. What the bars
-    are too few for is left out and counts against the set. Raises ConfigError and DataError.
+    are too few for is left out and counts against the set. Hours are those of the sweep, where
+    `sessions` does not ask for others, which are refused. Raises ConfigError and DataError.
     """
+    check_draws(draws)
     tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
-    _check_same(tape, table)
+    if table.data is not None:
+        tape = _as_swept(tape, table.data)
     verdict = table.verdict(parameters)
     segments = Segments(tape, capital=table.capital, costs=table.costs)
     sets = table.grid.where(table.results.done)
@@ -118,15 +122,25 @@ def _edges(walking: list[Fold] | None, crossing: Combinations | None, steps: int
     )
 
 
-def _check_same(tape: Tape, table: SweepTable) -> None:
-    if table.data is not None and table.data.fingerprint != tape.fingerprint:
+def _as_swept(tape: Tape, data: Data) -> Tape:
+    """Return the bars under the hours of the sweep; raises ConfigError for other bars or hours."""
+    if data.fingerprint != tape.fingerprint:
         raise ConfigError(
-            f"the sweep ran on other bars ({table.data.fingerprint}) than these"
+            f"the sweep ran on other bars ({data.fingerprint}) than these"
             f" ({tape.fingerprint}); give validate the bars of the sweep",
             field="bars",
             value=tape.fingerprint,
-            allowed=table.data.fingerprint,
+            allowed=data.fingerprint,
         )
+    swept = tape.within(**data.hours)
+    if tape.hours.sessions != "all" and tape.hours != swept.hours:
+        raise ConfigError(
+            f"the sweep ran in other hours ({data.hours}); leave sessions out, or sweep anew",
+            field="sessions",
+            value=tape.hours.sessions,
+            allowed=data.sessions,
+        )
+    return swept
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
