@@ -40,7 +40,7 @@ class CheckResult(ABC):
         """Return the result as JSON-ready values; what is not a number is null."""
         records = [
             {name: plain(value) for name, value in row.items()}
-            for row in self.frame.reset_index().to_dict("records")
+            for row in self.frame.to_dict("records")
         ]
         return {"ok": self.ok, "sentence": self.sentence, "rows": records}
 
