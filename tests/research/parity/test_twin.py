@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from tests.core.markets import random_bars
 from tests.core.test_engine import OPTIONS
 from tests.effort import tries
+from tests.research.markets import noise
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
-from toolkit.core.types import Reason
-from toolkit.market.tables import frame_of
+from toolkit.core.types import ExitPlan, Fill, Reason, Side
+from toolkit.market.hours import Hours
+from toolkit.market.tables import frame_of, iter_events, normalise
 from toolkit.research.backtest import backtest
-from toolkit.research.parity.session import Cause, Change, Failure, Start
+from toolkit.research.parity.session import Cause, Change, Failure, Lot, Start
 from toolkit.research.parity.trades import Leg
 from toolkit.research.parity.twin import World
 from toolkit.research.parity.twin import play as played
@@ -135,3 +137,47 @@ def test_nobody_decides_on_an_unattended_bar_but_indicators_move():
     after = play(world_of(BARS, unattended=frozenset({trade.key})), prices(BARS))
     assert trade.key not in after
     assert [key for key in after if key[1] > trade.decided]
+
+
+HOURS = Hours(timeframe=60.0, sessions="regular", flat_before_close=300.0)
+DAYS = tuple(iter_events(normalise(noise(1))))  # from the opening of one day to the third
+
+
+def test_a_position_from_before_is_protected_in_a_session_with_hours():
+    night = DAYS[0].timestamp - timedelta(hours=10)
+    bought = Fill(
+        order_id="before",
+        client_order_id="before",
+        symbol="AAPL",
+        side=Side.BUY,
+        price=DAYS[0].open,
+        quantity=Decimal(1),
+        fee=Decimal(0),
+        timestamp=night,
+        reason=Reason.ENTRY,
+    )
+    plan = ExitPlan(stop_loss=0.05, take_profit=9.0)
+    start = Start(
+        parameters=EAGER,
+        capital=10_000.0,
+        costs=Costs(),
+        hours=HOURS,
+        recovered=(bought,),
+        lots={"AAPL": Lot(plan=plan, peak=0.0)},
+    )
+    trades = play(World(start=start, symbols=("AAPL",), warm_up=(), bars=DAYS), prices(DAYS))
+    left = trades["AAPL", night].exit
+    assert left is not None
+    assert left.reason is Reason.STOP_LOSS
+
+
+def test_a_forced_entry_is_protected_in_a_session_with_hours():
+    start = Start(parameters=EAGER, capital=10_000.0, costs=Costs(), hours=HOURS)
+    world = World(start=start, symbols=("AAPL",), warm_up=(), bars=DAYS)
+    usual = play(world, prices(DAYS))
+    trade = [t for t in usual.values() if t.exit is not None][3]
+    number = [bar.timestamp for bar in DAYS].index(trade.decided) + 1
+    hand = replace(trade, entry=replace(trade.entry, position=number, by_hand=True))
+    forced = replace(world, refusals={trade.key: "stopped"}, by_hand=(hand,))
+    after = [t for t in play(forced, prices(DAYS)).values() if t.decided > trade.decided]
+    assert after  # it was sold, and the next one was bought

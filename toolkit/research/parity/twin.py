@@ -13,6 +13,7 @@ from decimal import Decimal
 from itertools import count
 
 from toolkit.core.engine import Engine
+from toolkit.core.hours import AlwaysOpen
 from toolkit.core.matching import MatchingBook
 from toolkit.core.types import (
     Bar,
@@ -27,6 +28,7 @@ from toolkit.core.types import (
     Side,
 )
 from toolkit.errors import BrokerError, DataError
+from toolkit.research.parity.doors import Doors
 from toolkit.research.parity.session import Change, Failure, Start
 from toolkit.research.parity.trades import Key, Leg, Trade, Trades
 
@@ -94,8 +96,9 @@ class _Twin:
         self._number = count()
         self._recover(start)
         self._hours = start.hours
+        self._doors = Doors(start.hours or AlwaysOpen())
         self._book = MatchingBook(
-            cash=self._engine.portfolio.capital, costs=start.costs, hours=start.hours
+            cash=self._engine.portfolio.capital, costs=start.costs, hours=self._doors
         )
         self._take_over(start)
         for trade in world.by_hand:
@@ -221,7 +224,8 @@ class _Twin:
             at = held.entry_time
             self._put_into_book(symbol, held.entry_price, held.quantity, plan=plan, at=at)
             if lot is not None and plan is not None and lot.peak > held.entry_price:
-                self._book.on_bar(_flat(symbol, lot.peak, at=at))
+                with self._doors.forced():
+                    self._book.on_bar(_flat(symbol, lot.peak, at=at))
             self._hold(key)
         for request in start.pending:
             self._take(request)
@@ -235,7 +239,8 @@ class _Twin:
             order = self._book.submit(request)
         except BrokerError:
             return  # it holds some already
-        self._book.on_bar(_flat(symbol, price, at=at))
+        with self._doors.forced():
+            self._book.on_bar(_flat(symbol, price, at=at))
         if order.id in {waiting.id for waiting in self._book.open_orders()}:
             self._book.cancel(order.id)
 
@@ -245,7 +250,9 @@ class _Twin:
         for position in [p for p in self._book.positions() if p.symbol == symbol]:
             name = f"{ORDER}{next(self._number)}"
             self._book.submit(_request(name, symbol, Side.SELL, position.quantity, None))
-            for update in self._book.on_bar(_flat(symbol, price, at=at)):
+            with self._doors.forced():
+                updates = self._book.on_bar(_flat(symbol, price, at=at))
+            for update in updates:
                 fee += update.fee if isinstance(update, Fill) else Decimal(0)
         return fee
 
