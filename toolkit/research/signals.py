@@ -15,7 +15,6 @@ from toolkit.research.kept import Kept
 from toolkit.research.tape import Tape
 
 Bits = NDArray[np.uint8]  # eight events in each
-ARRAYS = 2  # of numbers that are kept of each kind
 KEPT_BYTES = 16_000_000  # of conditions that are kept of each group
 
 
@@ -35,8 +34,8 @@ class Signals:
         self._prices = {symbol: tape.prices(symbol) for symbol in tape.symbols}
         settings = min(max(KEPT_BYTES // (self._size // 4 + 1), 16), 1024)
         self._rsi = Kept(self._compute_rsi, most=1)
-        self._raw = Kept(self._compute_raw, most=ARRAYS)
-        self._atr = Kept(self._compute_atr, most=ARRAYS)
+        self._raw = Kept(self._compute_raw, most=1)
+        self._atr = Kept(self._compute_atr, most=2)
         self._stoch_rsi = Kept(self._compute_stoch_rsi, most=settings)
         self._ema = Kept(self._compute_ema, most=settings)
         self._stochastic = Kept(self._compute_stochastic, most=settings)
