@@ -120,7 +120,7 @@ class Visit:
     def open(self, url: str) -> None:
         """Go there and wait until the chart has bars."""
         self.page.goto(url)
-        self.page.wait_for_function(f"() => ({LAST_BAR})() != null", timeout=30_000)
+        self.page.wait_for_function(f"() => ({LAST_BAR})() != null", timeout=60_000)
 
     def last_bar(self) -> dict[str, float]:
         """The newest bar in the page's own column source: x, close, and how many there are."""
@@ -129,7 +129,7 @@ class Visit:
 
     def wait_until_candles_moved(self, seen: dict[str, float]) -> None:
         """Wait for a later bar than `seen`."""
-        self.page.wait_for_function(f"(x) => ({LAST_BAR})().x > x", arg=seen["x"], timeout=20_000)
+        self.page.wait_for_function(f"(x) => ({LAST_BAR})().x > x", arg=seen["x"], timeout=60_000)
 
     def text(self) -> str:
         """All that is written on the page, shadow roots included."""
