@@ -38,7 +38,7 @@ def create_app(
     *,
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float | None = None,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions | None = None,
     flat_before_close: float | None = None,
     recording: str | Path | None = None,

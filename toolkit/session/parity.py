@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.alpaca.settings import FEEDS
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.core.types import is_crypto
 from toolkit.errors import ConfigError, DataError
@@ -39,7 +39,7 @@ def parity(
     journal: str | Path | None = None,
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float | None = None,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     progress: bool | Report = True,
 ) -> ParityReport:
     """Compare a session with its backtest; every difference gets its cause and its cost.
@@ -48,9 +48,8 @@ def parity(
     request gives: a DataFrame, a file, or `"alpaca"` to ask now. Without them a recording is
     compared on its own bars with what was corrected since; a journal needs them. `journal` adds
     executions that a recording has not got. `parameters`, `capital` (dollars) and `costs` are
-    the backtest's, by default those that the session began with; a mapping changes some of its
-    parameters. See docs/research/parity.md.
-    Raises ConfigError, DataError and BrokerError.
+    the backtest's, by default those that the session began with; mappings change some of them. See
+    docs/research/parity.md. Raises ConfigError, DataError and BrokerError.
     """
     from toolkit.research.parity.parity import compare
     from toolkit.research.parity.session import Cause
@@ -80,7 +79,9 @@ def parity(
     return replace(report, plotter=picture)
 
 
-def _of_recording(recording: Recording, *, capital: float | None, costs: Costs | None) -> Session:
+def _of_recording(
+    recording: Recording, *, capital: float | None, costs: Costs | Mapping[str, Any] | None
+) -> Session:
     from toolkit.research.parity.recorded import session_of_recording
     from toolkit.research.parity.session import Start
 
@@ -90,7 +91,7 @@ def _of_recording(recording: Recording, *, capital: float | None, costs: Costs |
     start = Start(
         parameters=parameters_from(options.parameters),
         capital=options.capital if capital is None else checked_capital(capital),
-        costs=costs or options.costs,
+        costs=_costs(costs, options.costs),
         name=options.name,
         hours=options.hours(timeframe),
     )
@@ -98,7 +99,11 @@ def _of_recording(recording: Recording, *, capital: float | None, costs: Costs |
 
 
 def _of_journal(
-    path: Path, bars: Any, *, capital: float | None, costs: Costs | None
+    path: Path,
+    bars: Any,
+    *,
+    capital: float | None,
+    costs: Costs | Mapping[str, Any] | None,
 ) -> tuple[Session, Any]:
     from toolkit.research.parity.journaled import session_of_journal
     from toolkit.research.parity.market import bars_in
@@ -119,7 +124,14 @@ def _of_journal(
     if capital is not None:
         runs = tuple(replace(run, capital=checked_capital(capital)) for run in runs)
     found = bars_in(table, symbols=symbols, timeframe=timeframe)
-    return session_of_journal(path, runs, found, costs=costs or Costs()), table
+    return session_of_journal(path, runs, found, costs=_costs(costs, Costs())), table
+
+
+def _costs(given: Costs | Mapping[str, Any] | None, lived: Costs) -> Costs:
+    """Return the costs to backtest with; a mapping changes some of the session's."""
+    if given is None or isinstance(given, Costs):
+        return given or lived
+    return costs_from({**lived.to_dict(), **given})
 
 
 def _with_journal(session: Session, path: Path) -> Session:

@@ -18,9 +18,12 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.market.tables import frame_of
 from toolkit.research.backtest import backtest
 from toolkit.research.scoring import METRICS
-from toolkit.research.sweeps.grid import MAX_SETS
-from toolkit.research.sweeps.sweep import sweep
+from toolkit.research.sweeps.grid import MAX_SETS, grid_of
+from toolkit.research.sweeps.sets import Sets
+from toolkit.research.sweeps.sweep import sweep, sweep_of
 from toolkit.research.sweeps.table import SweepTable
+from toolkit.research.sweeps.work import Alone
+from toolkit.research.tape import tape_of
 
 GRID = {"ema_period": [5, 9], "risk.stop_loss": [0.1, 0.3], "stoch_rsi.lower_band": [30, 50, 70]}
 
@@ -154,6 +157,47 @@ def test_an_interrupt_keeps_what_is_done() -> None:
     assert f"interrupted after {done}" in repr(table)
     pd.testing.assert_frame_equal(table.frame, whole.frame.loc[table.frame.index])
     assert table.verdict().overfitting.trials == done
+
+
+def test_an_interrupt_while_the_next_sets_are_thought_of_is_one() -> None:
+    class Tired:
+        total = 24
+
+        def first(self) -> Sets:
+            return grid_of(GRID, Parameters())
+
+        def more(self, sets: Sets, goodness: object) -> Sets | None:
+            raise KeyboardInterrupt
+
+    table = sweep_of(
+        tape_of(noise(1)),
+        Tired(),
+        capital=10_000.0,
+        costs=Costs(),
+        crew=Alone(),
+        report=lambda _done, _of: None,
+        how={"metric": "sharpe"},
+    )
+    assert table.results.done.all() and table.interrupted
+
+
+def test_costs_may_be_named_in_a_mapping() -> None:
+    table = sweep(noise(1), {"ema_period": [9]}, costs={"slippage_bps": 2}, progress=False)
+    assert table.costs == Costs(slippage_bps=2.0)
+
+
+def test_sets_without_a_value_of_the_metric_are_not_the_best(table: SweepTable) -> None:
+    metrics = table.results.metrics.copy()
+    metrics[:, METRICS.index("sharpe")] = np.nan
+    unknown = dataclasses.replace(table, results=table.results._replace(metrics=metrics))
+    assert unknown.best_number("net_profit") is not None
+    assert unknown.best_number("sharpe") is None
+
+
+def test_it_is_shown_by_the_metric_that_it_looked_for(table: SweepTable) -> None:
+    by_profit = dataclasses.replace(table, how={"metric": "net_profit"})
+    first = by_profit._repr_html_().partition("<tbody>")[2].partition("<th>")[2].partition("<")[0]
+    assert int(first) == by_profit.ranked("net_profit").index[0]
 
 
 def test_a_chosen_set_must_be_one_of_those_that_were_run(table: SweepTable) -> None:

@@ -128,7 +128,7 @@ def check_costs(
     parameters: Parameters | Mapping[str, Any] | None = None,
     *,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     margin_bps: float = MARGIN_BPS,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError
 from toolkit.market.hours import Sessions
@@ -90,7 +90,7 @@ def check_lookahead(
     *,
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     cuts: int = CUTS,
@@ -113,7 +113,7 @@ def check_lookahead(
         function = _Strategy(
             parameters=parameters_from(parameters),
             capital=checked_capital(capital),
-            costs=costs or Costs(),
+            costs=costs_from(costs),
             sessions=sessions,
             flat_before_close=flat_before_close,
         )

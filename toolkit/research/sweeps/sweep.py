@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.layout import Floats
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
@@ -46,7 +46,7 @@ def sweep(
     metric: str = "sharpe",
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     crew: Crew | None = None,
@@ -66,7 +66,7 @@ def sweep(
     how: dict[str, Any] = {"method": method, "metric": known_metric(metric)}
     if method != "grid":
         how |= {"trials": search.total if trials is None else trials, "seed": seed}
-    capital, costs = checked_capital(capital), costs or Costs()
+    capital, costs = checked_capital(capital), costs_from(costs)
     with progress_of(progress, total=search.total, what="sweep") as report:
         return sweep_of(
             tape_of(bars, sessions=sessions, flat_before_close=flat_before_close),
@@ -98,6 +98,7 @@ def sweep_of(
     except (KeyboardInterrupt, WorkersLost) as stopped:
         if not progress.results.done.any():
             raise
+        how = {**how, "interrupted": True}
         if isinstance(stopped, WorkersLost):
             warnings.warn(f"{stopped.message}; what is done is kept", Unfinished, stacklevel=3)
     return SweepTable(

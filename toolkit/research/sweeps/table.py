@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class SweepTable:
     @property
     def interrupted(self) -> bool:
         """Whether the sweep was stopped before all sets were run."""
-        return not bool(self.results.done.all())
+        return "interrupted" in self.how or not bool(self.results.done.all())
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -99,12 +100,12 @@ class SweepTable:
         return Chosen.of(verdict, swept=tuple(self.grid.axes))
 
     def best_number(self, metric: str = "sharpe") -> int | None:
-        """Return the number of the best set, None where none closed a trade."""
+        """Return the number of the best set, None where none closed a trade or has a value."""
         values = self.results.metrics[:, METRICS.index(known_metric(metric))]
         values = -values if metric in LOWER_IS_BETTER else values
         traded = self.results.metrics[:, METRICS.index("trades")] > 0
-        values = np.where(traded & ~np.isnan(values), values, -np.inf)
-        return int(values.argmax()) if traded.any() else None
+        known = traded & ~np.isnan(values)
+        return int(np.where(known, values, -np.inf).argmax()) if known.any() else None
 
     def _best(self, metric: str) -> int:
         number = self.best_number(metric)
@@ -227,8 +228,7 @@ class SweepTable:
         return f"<SweepTable of {self.source}: {size} sets of {', '.join(self.grid.axes)}{state}>"
 
     def _repr_html_(self) -> str:
-        html = self.frame.sort_values("sharpe", ascending=False).head(10).to_html()
-        return f"<p>{self!r}</p>".replace("<Sweep", "&lt;Sweep").replace("></p>", "&gt;</p>") + html
+        return f"<p>{escape(repr(self))}</p>{self.ranked().head(10).to_html()}"
 
 
 def known_metric(metric: str) -> str:

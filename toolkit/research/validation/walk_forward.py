@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.layout import Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
@@ -48,7 +48,7 @@ def walk_forward(
     metric: str = "sharpe",
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     crew: Crew | None = None,
@@ -63,7 +63,7 @@ def walk_forward(
     DataError.
     """
     check_chooser(metric)
-    costs = costs or Costs()
+    costs = costs_from(costs)
     tape = tape_of(bars, sessions=sessions, flat_before_close=flat_before_close)
     capital = checked_capital(capital)
     sets = grid_of(grid, parameters_from(base))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.hours import Sessions
@@ -38,7 +38,7 @@ def backtest_signals(
     *,
     parameters: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     lookahead: bool = False,
@@ -67,7 +67,7 @@ def backtest_signals(
         sets=paired(one, two),
         parameters=chosen,
         capital=capital,
-        costs=costs or Costs(),
+        costs=costs_from(costs),
     )
     if set(work.sets) == {()}:
         return work.run(())
