@@ -14,6 +14,7 @@ import pytest
 
 from tests.research.markets import noise
 from toolkit.errors import ConfigError
+from toolkit.research.store import code
 from toolkit.research.sweeps import cluster as module
 from toolkit.research.sweeps.cluster import DaskCrew, WorkersLost, connect
 from toolkit.research.sweeps.sweep import sweep
@@ -102,6 +103,19 @@ def test_workers_with_other_code_are_refused(client: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "versions", Pretended(ours))
     with pytest.raises(ConfigError, match=r"numba .*, here 0\.1; install the same there"):
         DaskCrew(client)
+
+
+def test_an_installed_toolkit_and_a_checkout_of_the_same_code_are_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_checkout = module.versions()
+    monkeypatch.setattr(code, "git_revision", lambda _folder: "")
+    code.code_version.cache_clear()
+    try:
+        assert module.versions() == in_checkout
+        assert code.code_version().endswith(in_checkout["toolkit"])
+    finally:
+        code.code_version.cache_clear()
 
 
 class Pretended:

@@ -15,17 +15,20 @@ ROOMS = ("core", "research")  # what decides about figures
 
 @lru_cache(1)
 def code_version() -> str:
-    """Return `version+revision.digest`: git's revision in a checkout, a digest of the sources.
+    """Return `version+revision.digest`: git's revision in a checkout, a digest of the sources."""
+    revision = git_revision(PACKAGE.parent)
+    parts = [f"g{revision[:9]}"] if revision else []
+    return f"{__version__}+{'.'.join([*parts, code_digest()])}"
 
-    The digest changes with any line of the rooms that decide about figures.
-    """
+
+@lru_cache(1)
+def code_digest() -> str:
+    """Return hex digits that change with any line of the rooms that decide about figures."""
     digest = blake2b(digest_size=4)
     for room in ROOMS:
         for file in sorted((PACKAGE / room).rglob("*.py")):
             digest.update(file.read_bytes())
-    revision = git_revision(PACKAGE.parent)
-    parts = [f"g{revision[:9]}"] if revision else []
-    return f"{__version__}+{'.'.join([*parts, digest.hexdigest()])}"
+    return digest.hexdigest()
 
 
 def git_revision(checkout: Path) -> str:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from toolkit._version import __version__
 from toolkit.errors import ConfigError, ToolkitError
-from toolkit.research.store.code import code_version
+from toolkit.research.store.code import code_digest
 
 Client = Any  # a distributed.Client; Dask has no types
 Item = TypeVar("Item")
@@ -265,7 +266,7 @@ def versions() -> dict[str, str]:
     import numpy as np
 
     return {
-        "toolkit": code_version().partition("+")[0] + "+" + code_version().rpartition(".")[2],
+        "toolkit": f"{__version__}+{code_digest()}",
         "python": ".".join(platform.python_version_tuple()[:2]),
         "numba": str(numba.__version__),
         "numpy": np.__version__,
