@@ -13,6 +13,7 @@ import toolkit as tk
 from tests.research.markets import noise
 from toolkit.research.store.run_store import RunStore
 from toolkit.research.sweeps.sweep import sweep as plain_sweep
+from toolkit.research.tape import tape_of
 from toolkit.session.kept import NotKept, timeframe_name
 
 GRID = {"ema_period": [5, 9], "stop_loss": (0.1, 0.3)}
@@ -120,6 +121,31 @@ def test_walk_forward_and_cross_validation_run_again(file: Path) -> None:
     runs = tk.runs()
     assert sorted(r.kind for r in runs) == ["cross_validation", "walk_forward", "walk_forward"]
     assert [runs.reproduce(r.id).differences for r in runs] == [(), (), ()]
+
+
+def test_the_bars_before_a_hold_out_are_found_again(file: Path) -> None:
+    for bars in (file, tk.bars("AAPL", "1Min", market="simulated")):
+        research, _ = tk.hold_out(bars)
+        table = tk.sweep(research, GRID, progress=False)
+        assert tk.runs().reproduce(table.id).equal
+
+
+def test_sessions_make_another_trial(file: Path) -> None:
+    run = tk.backtest(file)
+    tk.backtest(file, sessions="regular")
+    tk.sweep(file, {"ema_period": [run.parameters["ema_period"]]}, progress=False)
+    table = tk.sweep(
+        file, {"ema_period": [run.parameters["ema_period"]]}, sessions="regular", progress=False
+    )
+    assert table.known is not None
+    assert table.known().count == 2
+
+
+def test_bars_with_hours_of_their_own_are_run_again_in_those_of_the_run(file: Path) -> None:
+    run = tk.backtest(file)
+    other = tape_of(file, sessions="regular")
+    assert len(tk.backtest(other, store=False).trades) != len(run.trades)
+    assert tk.runs().reproduce(run.id, other).equal
 
 
 def test_hours_are_kept_and_used_again(file: Path) -> None:

@@ -36,7 +36,7 @@ def backtest(
     parameters: Parameters | Mapping[str, Any] | None = None,
     *,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     store: bool | RunStore = True,
@@ -74,7 +74,7 @@ def sweep(
     metric: str = "sharpe",
     base: Parameters | Mapping[str, Any] | None = None,
     capital: float = 10_000.0,
-    costs: Costs | None = None,
+    costs: Costs | Mapping[str, Any] | None = None,
     sessions: Sessions = "all",
     flat_before_close: float = 0.0,
     workers: int | None = None,
@@ -130,9 +130,10 @@ def trial_of(run: BacktestRun) -> tuple[list[str], Floats]:
     """Return the digest of a run, and its Sharpe ratio of one period."""
     import numpy as np
 
+    from toolkit.research.store.data import Data
     from toolkit.research.store.trials import trial_digest
 
-    digest = trial_digest(run.parameters, run.costs)
+    digest = trial_digest(run.parameters, run.costs, **Data.of(run.tape).hours)
     if run.signals is not None:  # what is tried there is the signals
         digest = run.signals.digest(digest)
     return [digest], np.array([run.score.moments.sharpe])
@@ -150,7 +151,8 @@ def trials_of(table: SweepTable) -> tuple[list[str], Floats]:
     deviation = table.results.moments[done, Moments._fields.index("deviation")]
     moved = deviation > 0.0
     sharpes = np.where(moved, mean / np.where(moved, deviation, 1.0), np.nan)
-    return trial_digests(table.grid.vectors()[done], table.costs), sharpes
+    hours: Any = table.data.hours if table.data else {}
+    return trial_digests(table.grid.vectors()[done], table.costs, **hours), sharpes
 
 
 @contextmanager

@@ -229,6 +229,18 @@ def test_an_interrupted_sweep_is_compared_as_far_as_it_went(store: RunStore) -> 
     assert store.reproduce(name, noise(1)).equal
 
 
+def test_an_interrupted_guided_sweep_is_compared_as_far_as_it_went(store: RunStore) -> None:
+    def interrupt(done: int, _total: int) -> None:
+        if done >= 20:
+            raise KeyboardInterrupt
+
+    space = {"ema_period": (2, 60), "stop_loss": (0.1, 2.0)}
+    table = sweep(noise(1), space, method="optuna", trials=40, progress=interrupt)
+    name = store.save(table)
+    assert store.load(name).interrupted
+    assert store.reproduce(name, noise(1)).equal
+
+
 def test_signals_of_the_users_own_are_kept_and_run_again(store: RunStore) -> None:
     tape = tape_of(noise(1))
     size = len(tape.market.time)

@@ -181,7 +181,7 @@ def _asked(saved: SavedRun, *names: str) -> dict[str, Any]:
 
 def _same_bars(record: Record, bars: Any) -> Tape:
     hours = record.data.hours
-    tape = tape_of(bars, **hours)
+    tape = tape_of(bars).within(**hours)
     if tape.fingerprint == record.data.fingerprint:
         return tape
     data, frame = record.data, tape.frame
@@ -219,10 +219,10 @@ def _done_then(
     before: pd.DataFrame, after: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Leave out the sets that an interrupted sweep had not run."""
-    if after is None or "done" not in before.columns or len(after) != len(before):
+    if after is None or "done" not in before.columns or len(after) < len(before):
         return before, after
     done = before["done"].to_numpy(np.bool_)
-    return before[done], after[done]
+    return before[done], after[: len(before)][done]
 
 
 def _different(before: pd.DataFrame, after: pd.DataFrame | None) -> list[str]:

@@ -1,8 +1,8 @@
 """Every variant ever tried on some data, and every look at a hold-out.
 
 The deflated Sharpe ratio needs the number of trials that were really made, those of last week and
-those of a slider included. One set of parameters with its costs is one trial, however often it is
-run on the same stretch of data.
+those of a slider included. One set of parameters with its costs and sessions is one trial, however
+often it is run on the same stretch of data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -141,14 +141,21 @@ class TrialLedger:
         return int(count)
 
 
-def trial_digest(parameters: Parameters, costs: Costs) -> str:
-    """Return 16 hex digits that tell one set of parameters with its costs from any other."""
-    return trial_digests(vector_of(parameters)[None, :], costs)[0]
+def trial_digest(
+    parameters: Parameters, costs: Costs, *, sessions: str = "all", flat_before_close: float = 0.0
+) -> str:
+    """Return 16 hex digits that tell one set with its costs and hours from any other."""
+    hours: Any = {"sessions": sessions, "flat_before_close": flat_before_close}
+    return trial_digests(vector_of(parameters)[None, :], costs, **hours)[0]
 
 
-def trial_digests(vectors: Floats, costs: Costs) -> list[str]:
+def trial_digests(
+    vectors: Floats, costs: Costs, *, sessions: str = "all", flat_before_close: float = 0.0
+) -> list[str]:
     """Return the digest of each row: the values of all parameters, as `vector_of` orders them."""
     start = blake2b(repr(costs).encode(), digest_size=8)
+    if sessions != "all":
+        start.update(f"{sessions} {float(flat_before_close)}".encode())
     digests = []
     for row in np.ascontiguousarray(vectors, np.float64):
         digest = start.copy()

@@ -6,8 +6,9 @@ piece; whatever pieces train, their Sharpe ratios are sums of those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +60,14 @@ class Pieces:
         number = int(np.where(moved, values, -np.inf).argmax())
         return (number, float(ratios[number])) if moved[number] else (-1, np.nan)
 
-    def trials(self, costs: Costs) -> tuple[list[str], Floats]:
-        """Return digests and Sharpe ratios of one period over all of time, for the ledger."""
+    def trials(self, costs: Costs, hours: Mapping[str, Any]) -> tuple[list[str], Floats]:
+        """Return digests and Sharpe ratios of one period over all of time, for the ledger.
+
+        `hours` are sessions and flat_before_close.
+        """
         everything = np.ones((1, len(self.edges) - 1))
         ratios = sharpe_ratios(self.blocks, np.diff(self.edges), everything)[0]
-        return trial_digests(self.sets.vectors(), costs), ratios
+        return trial_digests(self.sets.vectors(), costs, **hours), ratios
 
     def _within(self, spans: Spans) -> Floats:
         starts, ends = self.edges[:-1], self.edges[1:]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
-from toolkit.core.inputs import checked_capital, parameters_from
+from toolkit.core.inputs import checked_capital, costs_from, parameters_from
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.hours import Sessions
@@ -57,13 +58,20 @@ def hold_out(
     research = cut(tape, 0, first).frame.copy()
     research.attrs = {
         **tape.frame.attrs,
-        "source": f"{tape.source}, without its hold-out of {share:g}",
+        "source": _source(bars, tape),
         "timeframe": tape.timeframe,
         "feed": tape.feed,
         "adjustment": tape.adjustment,
     }
     sealed = Sealed(first=first, steps=steps, tape=tape, ledger=ledger, plotter=plotter)
     return research, sealed
+
+
+def _source(bars: Any, tape: Tape) -> str:
+    """Return where bars come from, so that a part of them is found again."""
+    if isinstance(bars, (str, Path)):
+        return str(bars)
+    return str(getattr(bars, "attrs", {}).get("source", tape.source))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -81,7 +89,7 @@ class Sealed:
         parameters: Parameters | Mapping[str, Any] | None = None,
         *,
         capital: float = 10_000.0,
-        costs: Costs | None = None,
+        costs: Costs | Mapping[str, Any] | None = None,
     ) -> Look:
         """Trade one set on the sealed bars; counted for all times.
 
@@ -89,7 +97,7 @@ class Sealed:
         these bars by other ways count as looks. Raises ConfigError and StoreError.
         """
         chosen, capital = parameters_from(parameters), checked_capital(capital)
-        segments = Segments(self.tape, capital=capital, costs=costs or Costs())
+        segments = Segments(self.tape, capital=capital, costs=costs_from(costs))
         key = DataKey.of(cut(self.tape, self.first, self.steps))
         tried = self.ledger.known(key).count
         looks = self.ledger.look(key, "hold-out")

@@ -157,7 +157,8 @@ class SignalTable:
 
     def trials(self) -> tuple[list[str], Floats]:
         """Return a digest of each combination with its costs, and Sharpe ratios of one period."""
-        digest = trial_digest(self.work.parameters, self.work.costs)
+        work = self.work
+        digest = trial_digest(work.parameters, work.costs, **Data.of(work.tape).hours)
         digests = [self.work.signals(label).digest(digest) for label in self.labels]
         moments = [Moments(int(row[0]), *row[1:].tolist()) for row in self.moments]
         return digests, np.array([each.sharpe for each in moments])
