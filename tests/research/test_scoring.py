@@ -16,9 +16,10 @@ from tests.effort import tries
 from tests.research.markets import noise
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
+from toolkit.errors import ConfigError
 from toolkit.market.tables import frame_of
 from toolkit.research.backtest import BacktestRun, backtest
-from toolkit.research.scoring import BLOCKS, block_edges, moments_of
+from toolkit.research.scoring import BLOCKS, METRICS, best_row, block_edges, moments_of
 
 SYMBOLS = ("AAPL", "AMD", "BTC/USD", "ETH/USD", "MSFT", "NVDA")
 
@@ -137,3 +138,15 @@ def test_a_run_without_trades_has_figures_and_no_warnings() -> None:
         assert run.score.metrics["total_return_percent"] == 0.0
         assert math.isnan(run.score.metrics["sharpe"])
         assert run.score.moments.deviation == 0.0
+
+
+def test_the_best_row_has_a_trade_and_a_value():
+    metrics = np.full((4, len(METRICS)), np.nan)
+    metrics[:, METRICS.index("trades")] = [3, 0, 2, 5]
+    metrics[:, METRICS.index("net_profit")] = [1.0, 9.0, 4.0, 4.0]
+    metrics[:, METRICS.index("fees")] = [2.0, 0.0, 3.0, 1.0]
+    assert best_row(metrics, "net_profit") == 2  # the first of two that are equal
+    assert best_row(metrics, "fees") == 3
+    assert best_row(metrics, "sharpe") is None
+    with pytest.raises(ConfigError, match="metric is 'luck'"):
+        best_row(metrics, "luck")

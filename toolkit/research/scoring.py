@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from toolkit.core.kernel import Measures, Outcome
 from toolkit.core.layout import Floats, Ints
+from toolkit.errors import ConfigError
 
 METRICS = (
     "trades",
@@ -34,7 +35,7 @@ METRICS = (
     "fees",
 )
 """Exposure is the share of timestamps with a holding; an exit's bar and open positions count."""
-
+LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 BLOCKS = 48  # of time, in which a run's returns are summed up unless other blocks are asked for
 STILL = 1e-10  # a variance below this share of the mean square is rounding
@@ -138,6 +139,43 @@ def moments_of(sums: Floats, periods: int) -> Floats:
         np.where(moved, tail / (spread * spread), 3.0),
     )
     return np.stack(columns, axis=1)
+
+
+def sharpes_of(moments: Floats) -> Floats:
+    """Return Sharpe ratios of one period, NaN where nothing moved; rows as of `moments_of`."""
+    return _ratio(moments[:, 1], moments[:, 2])
+
+
+def goodness_of(metrics: Floats, metric: str) -> Floats:
+    """Return how good each row of METRICS is, higher is better; NaN without a trade or a value.
+
+    Raises ConfigError for an unknown metric.
+    """
+    values = metrics[:, METRICS.index(known_metric(metric))]
+    traded = metrics[:, METRICS.index("trades")] > 0
+    return np.where(traded, -values if metric in LOWER_IS_BETTER else values, np.nan)
+
+
+def best_row(metrics: Floats, metric: str) -> int | None:
+    """Return the first of the best rows, None where no row has a trade and a value.
+
+    Raises ConfigError for an unknown metric.
+    """
+    goodness = goodness_of(metrics, metric)
+    known = ~np.isnan(goodness)
+    return int(np.where(known, goodness, -np.inf).argmax()) if known.any() else None
+
+
+def known_metric(metric: str) -> str:
+    """Return the name of a metric; raises ConfigError for others."""
+    if metric not in METRICS:
+        raise ConfigError(
+            f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
+            field="metric",
+            value=repr(metric),
+            allowed=list(METRICS),
+        )
+    return metric
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Floats:

@@ -171,7 +171,7 @@ def _swept(table: SweepTable, wanted: list[str | None]) -> list[str]:
 
 
 def _best(value: str) -> Any:
-    from toolkit.research.sweeps.table import LOWER_IS_BETTER
+    from toolkit.research.scoring import LOWER_IS_BETTER
 
     return "lowest" if value in LOWER_IS_BETTER else "highest"
 

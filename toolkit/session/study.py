@@ -141,16 +141,11 @@ def trial_of(run: BacktestRun) -> tuple[list[str], Floats]:
 
 def trials_of(table: SweepTable) -> tuple[list[str], Floats]:
     """Return the digests of all sets that a sweep ran, and their Sharpe ratios of one period."""
-    import numpy as np
-
-    from toolkit.research.scoring import Moments
+    from toolkit.research.scoring import sharpes_of
     from toolkit.research.store.trials import trial_digests
 
     done = table.results.done
-    mean = table.results.moments[done, Moments._fields.index("mean")]
-    deviation = table.results.moments[done, Moments._fields.index("deviation")]
-    moved = deviation > 0.0
-    sharpes = np.where(moved, mean / np.where(moved, deviation, 1.0), np.nan)
+    sharpes = sharpes_of(table.results.moments[done])
     hours: Any = table.data.hours if table.data else {}
     return trial_digests(table.grid.vectors()[done], table.costs, **hours), sharpes
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.core.costs import Costs
 from toolkit.errors import ConfigError
-from toolkit.research.scoring import METRICS
+from toolkit.research.scoring import LOWER_IS_BETTER, METRICS, known_metric
 from toolkit.research.store.record import Record
-from toolkit.research.sweeps.table import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +77,7 @@ class Comparison:
 
 def comparison_of(records: Sequence[Record], *, metric: str, force: bool) -> Comparison:
     """Set runs side by side; raises ConfigError where they cannot be ranked, unless `force`."""
-    if metric not in METRICS:
-        raise ConfigError(
-            f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
-            field="metric",
-            value=metric,
-            allowed=list(METRICS),
-        )
+    known_metric(metric)
     distinct = tuple({record.id: record for record in records}.values())
     if len(distinct) < 2:
         raise ConfigError(

@@ -10,21 +10,22 @@ import numpy as np
 
 from toolkit.core.costs import Costs
 from toolkit.core.inputs import checked_capital, costs_from, parameters_from
-from toolkit.core.layout import Floats
 from toolkit.core.parameters import Parameters
 from toolkit.market.hours import Sessions
 from toolkit.research.progress import Report, progress_of
-from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges
+from toolkit.research.scoring import (
+    BLOCKS,
+    METRICS,
+    Moments,
+    block_edges,
+    goodness_of,
+    known_metric,
+)
 from toolkit.research.store.data import Data
 from toolkit.research.sweeps.cluster import WorkersLost
 from toolkit.research.sweeps.search import Method, Search, search_of
 from toolkit.research.sweeps.sets import Sets
-from toolkit.research.sweeps.table import (
-    LOWER_IS_BETTER,
-    Results,
-    SweepTable,
-    known_metric,
-)
+from toolkit.research.sweeps.table import Results, SweepTable
 from toolkit.research.sweeps.work import Alone, Crew, Hand, Rows, Study
 from toolkit.research.tape import Bars, Tape, tape_of
 
@@ -144,17 +145,11 @@ def _run(progress: _Progress, search: Search, hand: Hand, crew: Crew, *, metric:
     while True:
         for rows in crew.map(hand, sets.groups(start=start, most=hand.most)):
             progress.put(rows)
-        more = search.more(sets, _goodness(progress.results, metric))
+        more = search.more(sets, goodness_of(progress.results.metrics, metric))
         if more is None:
             return
         start, sets = sets.size, more
         progress.grow(sets)
-
-
-def _goodness(results: Results, metric: str) -> Floats:
-    values = results.metrics[:, METRICS.index(metric)]
-    traded = results.metrics[:, METRICS.index("trades")] > 0
-    return np.where(traded, -values if metric in LOWER_IS_BETTER else values, np.nan)
 
 
 def _empty(size: int) -> Results:

@@ -15,7 +15,7 @@ from toolkit.core.layout import Bools, Floats, Ints
 from toolkit.core.parameters import Parameters
 from toolkit.errors import ConfigError, DataError
 from toolkit.research.plotting import Plotter, draw
-from toolkit.research.scoring import METRICS
+from toolkit.research.scoring import LOWER_IS_BETTER, METRICS, best_row, known_metric
 from toolkit.research.store.data import Data
 from toolkit.research.store.trials import Trials
 from toolkit.research.sweeps.sets import Sets
@@ -25,8 +25,6 @@ from toolkit.research.validation.verdict import Chosen, Overfitting, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 
 class Results(NamedTuple):
@@ -101,11 +99,7 @@ class SweepTable:
 
     def best_number(self, metric: str = "sharpe") -> int | None:
         """Return the number of the best set, None where none closed a trade or has a value."""
-        values = self.results.metrics[:, METRICS.index(known_metric(metric))]
-        values = -values if metric in LOWER_IS_BETTER else values
-        traded = self.results.metrics[:, METRICS.index("trades")] > 0
-        known = traded & ~np.isnan(values)
-        return int(np.where(known, values, -np.inf).argmax()) if known.any() else None
+        return best_row(self.results.metrics, metric)
 
     def _best(self, metric: str) -> int:
         number = self.best_number(metric)
@@ -229,15 +223,3 @@ class SweepTable:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self))}</p>{self.ranked().head(10).to_html()}"
-
-
-def known_metric(metric: str) -> str:
-    """Return the name of a metric; raises ConfigError for others."""
-    if metric not in METRICS:
-        raise ConfigError(
-            f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
-            field="metric",
-            value=repr(metric),
-            allowed=list(METRICS),
-        )
-    return metric

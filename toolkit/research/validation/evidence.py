@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.core.layout import Floats, Ints
-from toolkit.research.scoring import Moments
+from toolkit.research.scoring import Moments, sharpes_of
 from toolkit.research.store.trials import Trials
 from toolkit.research.sweeps.sets import Sets
 from toolkit.research.validation.overfitting import (
@@ -51,7 +51,7 @@ def weigh(tried: Tried, number: int, *, known: Trials | None = None) -> Verdict:
     """Judge row `number`; `known` are all trials ever made on the data, these among them."""
     moments = _moments(tried, number)
     year = math.sqrt(tried.periods_per_year)
-    ratios = _ratios(tried)
+    ratios = np.nan_to_num(sharpes_of(tried.moments))
     if known is not None and known.count > len(ratios):
         ratios = np.nan_to_num(known.sharpes)
     luck = expected_maximum(ratios, periods=moments.periods)
@@ -88,12 +88,6 @@ def merged(blocks: Floats, counts: Ints, parts: int) -> tuple[Floats, Ints]:
 def _moments(tried: Tried, number: int) -> Moments:
     periods, *others = tried.moments[number].tolist()
     return Moments(int(periods), *others)
-
-
-def _ratios(tried: Tried) -> Floats:
-    mean, deviation = tried.moments[:, 1], tried.moments[:, 2]
-    moved = deviation > 0.0
-    return np.where(moved, mean / np.where(moved, deviation, 1.0), 0.0)
 
 
 def _out_of_sample(tried: Tried) -> OutOfSample:

@@ -17,7 +17,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.research.backtest import BacktestRun, run_of
 from toolkit.research.plotting import Plotter
 from toolkit.research.progress import Report, progress_of
-from toolkit.research.scoring import BLOCKS, METRICS, Moments, block_edges, score
+from toolkit.research.scoring import BLOCKS, METRICS, best_row, block_edges, score, sharpes_of
 from toolkit.research.store.data import Data
 from toolkit.research.store.record import Entry
 from toolkit.research.store.trials import Trials, trial_digest
@@ -29,8 +29,6 @@ from toolkit.research.vbt.given import Label, Packed, unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,8 +158,7 @@ class SignalTable:
         work = self.work
         digest = trial_digest(work.parameters, work.costs, **Data.of(work.tape).hours)
         digests = [self.work.signals(label).digest(digest) for label in self.labels]
-        moments = [Moments(int(row[0]), *row[1:].tolist()) for row in self.moments]
-        return digests, np.array([each.sharpe for each in moments])
+        return digests, sharpes_of(self.moments)
 
     def entry(self) -> Entry:
         """Return what the store keeps: the table, and the figures of its best combination."""
@@ -183,24 +180,14 @@ class SignalTable:
         )
 
     def _best(self, metric: str) -> Label:
-        if metric not in METRICS:
-            raise ConfigError(
-                f"metric is {metric!r}; allowed: {', '.join(METRICS)}",
-                field="metric",
-                value=repr(metric),
-                allowed=list(METRICS),
-            )
-        values = self.metrics[:, METRICS.index(metric)]
-        values = -values if metric in LOWER_IS_BETTER else values
-        traded = self.metrics[:, METRICS.index("trades")] > 0
-        if not traded.any():
+        best = best_row(self.metrics, metric)
+        if best is None:
             raise DataError(
                 "no combination closed a trade; take more bars or looser signals",
                 field="trades",
                 allowed="at least one",
             )
-        best = np.where(traded & ~np.isnan(values), values, -np.inf).argmax()
-        return self.labels[int(best)]
+        return self.labels[best]
 
     def __repr__(self) -> str:
         state = f", interrupted after {len(self.metrics)}" if self.interrupted else ""
