@@ -115,7 +115,7 @@ def test_trades_of_a_running_bot_come_out_as_csv(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["replay", "FOLDER", "--speed", "max"], "unknown type"),
+        (["replay", "FOLDER", "--speed", "max"], "is a folder and no recording"),
         (["export", "recording", "FOLDER", "OUT"], "is no recording"),
         (["export", "trades", "--journal", "nowhere.sqlite"], "name the CSV file"),
         (["export", "trades", "OUT", "--journal", "nowhere.sqlite"], "no journal"),

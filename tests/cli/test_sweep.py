@@ -94,10 +94,15 @@ def test_runs_are_listed_shown_compared_reproduced_and_deleted(toolkit: Toolkit,
     ]
     listed = toolkit.json("runs", "--symbol", "AAPL", "--kind", "sweep")["runs"]
     assert {run["id"] for run in listed} == set(ids)
-    assert ids[0] in toolkit("runs") and "AAPL" in toolkit.out
+    assert ids[0][:8] in toolkit("runs") and "AAPL" in toolkit.out
+    assert (
+        max(map(len, toolkit.out.splitlines())) <= 80
+        and "\N{HORIZONTAL ELLIPSIS}" not in toolkit.out
+    )
     assert toolkit.json("runs", "--kind", "backtest")["runs"] == []
     assert toolkit.json("runs", "show", ids[0][:5])["data"]["source"] == file
-    assert "fingerprint" in toolkit("runs", "show", ids[0])
+    shown = toolkit("runs", "show", ids[0])
+    assert "fingerprint" in shown and "0.000195" in shown  # no rate is rounded away
     compared = toolkit.json("runs", "compare", *ids)
     assert compared["sentence"].startswith(f"{compared['runs'][0]['id']} has the best sharpe")
     assert "best sharpe" in toolkit("runs", "compare", *ids)

@@ -231,8 +231,16 @@ def test_a_malformed_file_is_a_clear_error(
 
 
 def test_a_file_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent\.csv"):
+    with pytest.raises(DataError, match=r"there is no file .*absent\.csv"):
         read_table(tmp_path / "absent.csv")
+
+
+def test_a_folder_is_named_even_where_it_is_the_one_that_we_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"{tmp_path.name} is a folder and no recording"):
+        read_table(".")
 
 
 def test_events_are_core_types(bars_frame: pd.DataFrame) -> None:

@@ -122,8 +122,8 @@ def trades_table(trades: Sequence[dict[str, Any]], *, most: int = 30) -> Table:
             escape(trade["symbol"]),
             trade["entry_time"][5:16].replace("T", " "),
             trade["exit_time"][5:16].replace("T", " "),
-            f"{trade['entry_price']:,.2f}",
-            f"{trade['exit_price']:,.2f}",
+            _price(trade["entry_price"]),
+            _price(trade["exit_price"]),
             f"{trade['pnl']:+.2f}",
             f"{trade['return_percent']:+.2f}",
             SHORT_REASONS.get(trade["exit_reason"], trade["exit_reason"]),
@@ -142,6 +142,19 @@ def print_figures(figures: Mapping[str, Any]) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
-    if isinstance(value, float):
-        return "n/a" if math.isnan(value) else f"{value:,.3f}"
-    return str(value)
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def number(value: float) -> str:
+    """Return a figure with cents or three digits, or with more where they would hide it."""
+    if math.isnan(value):
+        return "n/a"
+    if value.is_integer():
+        return f"{value:,.0f}"
+    if abs(value) < 0.1:
+        return f"{value:.3g}"
+    return f"{value:,.3f}" if abs(value) < 1000.0 else f"{value:,.2f}"
+
+
+def _price(value: float) -> str:
+    return f"{value:,.2f}" if value >= 10.0 else f"{value:.5g}"

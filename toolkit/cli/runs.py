@@ -184,19 +184,17 @@ def delete(
 def _table(records: tuple[Record, ...], *, of: int) -> Table:
     title = f"{of} run{'' if of == 1 else 's'}"
     title += f", the latest {len(records)}" if of > len(records) else ""
-    view = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
+    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for name in ("id", "kind", "at (UTC)", "symbols", "from"):
         view.add_column(name, no_wrap=name != "symbols", min_width=7)
     for name in ("trades", "return %", "sharpe"):
         view.add_column(name, justify="right", no_wrap=True)
     for r in records:
         view.add_row(
-            r.id,
+            r.id[:8],  # eighty columns hold no more; a beginning names a run
             r.kind,
             f"{r.at:%m-%d %H:%M}",
-            escape(", ".join(r.data.symbols)),
+            escape(" ".join(r.data.symbols)),
             f"{r.data.first:%Y-%m-%d}",
             *(_cell(r.figures.get(name)) for name in LISTED),
         )
@@ -210,7 +208,7 @@ def _cell(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return console.number(value) if isinstance(value, float) else str(value)
 
 
 def _short(value: Any) -> Any:

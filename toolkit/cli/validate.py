@@ -97,7 +97,7 @@ def _print(found: Validation) -> None:
 
 
 def _figures(found: Validation) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     table.add_column("figure", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("90 % between", justify="right", no_wrap=True)
@@ -120,6 +120,4 @@ def _figures(found: Validation) -> Table:
 
 
 def _shown(value: float | None) -> str:
-    if value is None:
-        return "n/a"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3f}"
+    return "n/a" if value is None else console.number(float(value))

@@ -28,10 +28,17 @@ def read_file(path: Path) -> pd.DataFrame:
         ".feather": pd.read_feather,
     }
     reader = readers.get(path.suffix.lower())
+    name = path.name or path.resolve().name
     allowed = ", ".join(readers)
-    if reader is None:
-        what = f"{path.name} is of an unknown type; allowed: {allowed}; convert it"
+    if path.is_dir():
+        what = f"{name} is a folder and no recording; name a file: {allowed}"
         raise DataError(what, field="file", row=None, value=str(path), allowed=allowed)
+    if reader is None:
+        what = f"{name} is of an unknown type; allowed: {allowed}; convert it"
+        raise DataError(what, field="file", row=None, value=str(path), allowed=allowed)
+    if not path.exists():
+        what = f"there is no file {path}; check the path"
+        raise DataError(what, field="file", row=None, value=str(path), allowed="a file")
     try:
         frame = reader(path)
     except (OSError, ValueError, pa.ArrowException) as error:
