@@ -262,4 +262,6 @@ def test_changed_execution_rules_are_compiled_anew(monkeypatch: pytest.MonkeyPat
     old = execution.sell_price
     code = old.__code__.replace(co_consts=(*old.__code__.co_consts, 1.5))
     monkeypatch.setattr(execution, "sell_price", FunctionType(code, old.__globals__))
-    assert kernel._fingerprint() != before
+    changed = kernel._fingerprint()
+    monkeypatch.setattr(execution, "TAKE_PROFIT", 7)
+    assert len({before, changed, kernel._fingerprint()}) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,13 @@ def test_any_change_of_the_bars_changes_the_fingerprint(bars: pd.DataFrame, colu
     else:
         changed[last] = bars["low"][last] if column != "volume" else 1.0
     assert tape_of(bars.assign(**{column: changed})).fingerprint != before
+
+
+def test_the_spread_is_a_part_of_the_fingerprint(bars: pd.DataFrame) -> None:
+    plain = tape_of(bars.drop(columns="spread", errors="ignore")).fingerprint
+    narrow, wide = (tape_of(bars.assign(spread=s)).fingerprint for s in (0.01, 0.02))
+    assert len({plain, narrow, wide}) == 3
+    assert tape_of(bars.assign(spread=np.nan)).fingerprint == plain
 
 
 def test_span_feed_and_adjustment_are_those_of_the_bars(bars: pd.DataFrame) -> None:

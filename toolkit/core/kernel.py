@@ -41,15 +41,15 @@ STRETCH = 1 << 14  # bars that every run walks before the next stretch: they sta
 
 def _fingerprint() -> int:
     """Tell one version of the rules from another."""
-    functions = [
-        getattr(value, "py_func", value)
+    named = [
+        (name, getattr(value, "py_func", value))
         for module in (execution, lots, tally, visits)
-        for _, value in sorted(vars(module).items())
+        for name, value in sorted(vars(module).items())
     ]
-    codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
-    return zlib.crc32(
-        repr([(c.co_name, c.co_code, c.co_names, c.co_consts) for c in codes]).encode()
-    )
+    codes = [f.__code__ for _, f in named if hasattr(f, "__code__")]
+    rules = [(c.co_name, c.co_code, c.co_names, c.co_consts) for c in codes]
+    numbers = [(name, v) for name, v in named if isinstance(v, (int, float, np.number))]
+    return zlib.crc32(repr((rules, numbers)).encode())
 
 
 def _compile(rules_version: int) -> Callable[..., None]:

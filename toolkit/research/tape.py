@@ -52,11 +52,13 @@ class Tape:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with any symbol, time, price or volume."""
+        """Sixteen hex digits that change with any symbol, time, price, volume or spread."""
         digest = blake2b("\0".join(self.symbols).encode(), digest_size=8)
         m = self.market
         for values in (m.symbol, m.time, m.open, m.high, m.low, m.close, m.volume):
             digest.update(np.ascontiguousarray(values).data)
+        if not np.isnan(m.spread).all():
+            digest.update(np.ascontiguousarray(m.spread).data)
         return digest.hexdigest()
 
     @property
