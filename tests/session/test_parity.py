@@ -17,6 +17,8 @@ from toolkit.cli.main import main
 from toolkit.config import Settings
 from toolkit.core.types import Reason
 from toolkit.errors import ConfigError, DataError
+from toolkit.market.recording import Recording
+from toolkit.session import parity as module
 from toolkit.session.build import build_bot
 from toolkit.session.options import LaunchOptions
 from toolkit.session.recorded_market import record_market
@@ -88,6 +90,17 @@ def test_other_parameters_and_costs_of_the_backtest_are_told_apart(recording):
     assert len(free.bars("MSFT")) == 300
     with pytest.raises(ConfigError, match="did not trade 'TSLA'"):
         free.bars("TSLA")
+
+
+def test_a_session_at_alpaca_is_compared_without_fees_that_no_fill_carries(recording):
+    source = Recording(recording)
+    source.about = {**source.about, "broker": "alpaca:paper"}
+    usual = module._of_recording(source, capital=None, costs=None).start.costs
+    assert usual == tk.Costs.paper(slippage_bps=1.0)
+    asked = module._of_recording(source, capital=None, costs=tk.Costs()).start.costs
+    assert asked == tk.Costs()
+    some = module._of_recording(source, capital=None, costs={"spread_bps": 2}).start.costs
+    assert some == tk.Costs.paper(slippage_bps=1.0, spread_bps=2.0)
 
 
 def test_the_report_is_drawn(recording):

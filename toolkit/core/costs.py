@@ -136,6 +136,11 @@ class Costs:
         return cls(**{"sec_fee_per_million": 0.0, "taf_per_share": 0.0, "cat_per_share": 0.0}
                    | others)  # fmt: skip
 
+    def without_regulators(self) -> Self:
+        """Return the same without what regulators take, which no fill at Alpaca carries."""
+        nothing = {"sec_fee_per_million": 0.0, "taf_per_share": 0.0, "cat_per_share": 0.0}
+        return dataclasses.replace(self, **nothing)  # type: ignore[arg-type]
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; raises ConfigError for unknown names."""

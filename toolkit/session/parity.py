@@ -88,10 +88,12 @@ def _of_recording(
     given = recording.about.get("options")
     options = LaunchOptions.from_dict(given) if given else LaunchOptions()
     timeframe = float(recording.about["timeframe"])
+    at_alpaca = str(recording.about.get("broker", "")).startswith(ALPACA)
+    lived = options.costs.without_regulators() if at_alpaca else options.costs
     start = Start(
         parameters=parameters_from(options.parameters),
         capital=options.capital if capital is None else checked_capital(capital),
-        costs=_costs(costs, options.costs),
+        costs=_costs(costs, lived),
         name=options.name,
         hours=options.hours(timeframe),
     )
@@ -124,7 +126,7 @@ def _of_journal(
     if capital is not None:
         runs = tuple(replace(run, capital=checked_capital(capital)) for run in runs)
     found = bars_in(table, symbols=symbols, timeframe=timeframe)
-    return session_of_journal(path, runs, found, costs=_costs(costs, Costs())), table
+    return session_of_journal(path, runs, found, costs=_costs(costs, Costs.paper())), table
 
 
 def _costs(given: Costs | Mapping[str, Any] | None, lived: Costs) -> Costs:
