@@ -66,6 +66,9 @@ def test_look_ahead_of_the_strategy_and_of_a_function_in_a_file(
 ) -> None:
     code, out, _ = toolkit("check", "lookahead", clean, "--cuts", "5", "--set", "ema_period=20")
     assert code == 0 and "stayed the same at 5 cuts" in out
+    money = ("--capital", "5000", "--slippage-bps", "2", "--sessions", "regular")
+    assert toolkit("check", "lookahead", clean, "--cuts", "5", *money)[0] == 0
+    assert "0 to 1000" in toolkit("check", "lookahead", clean, "--slippage-bps", "-1")[2]
     path = tmp_path / "mine.py"
     path.write_text(
         "def honest(bars):\n    return bars['close'] > bars['close'].rolling(5).mean()\n\n\n"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
+from toolkit.cli import check_tables as tables
 from toolkit.cli import console
 from toolkit.cli.costs import FlatOption, SessionsOption, with_costs
 from toolkit.cli.grids import GridOption, grid_of
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toolkit.research.checks.result import CheckResult
-
-MOST_ROWS = 40
-WRAPPED = ("message", "difference")
 
 app = typer.Typer(
     name="check",
@@ -55,11 +51,16 @@ def check() -> None:
 
 
 @app.command()
+@with_costs
 def lookahead(
     file: FileArgument,
     *,
     parameters: console.SetOption = None,
     function: FunctionOption = None,
+    capital: console.CapitalOption = 10_000.0,
+    costs: Costs,
+    sessions: SessionsOption = "all",
+    flat_before_close: FlatOption = 0.0,
     cuts: CutsOption = 60,
     seed: SeedOption = 0,
     as_json: console.JsonOption = False,
@@ -71,10 +72,14 @@ def lookahead(
         file,
         None if function is None else _function(function),
         parameters=console.parameters_of(parameters),
+        capital=capital,
+        costs=costs,
+        sessions=checked_sessions(sessions),
+        flat_before_close=flat_before_close,
         cuts=cuts,
         seed=seed,
     )
-    return _print(found, as_json=as_json, shown=_leaks)
+    return _print(found, as_json=as_json, shown=tables.leaks)
 
 
 @app.command()
@@ -91,7 +96,7 @@ def warmup(
 
     chosen = console.parameters_of(parameters)
     found = check_warmup(file, chosen, grid=grid_of(grid) if grid else None, seed=seed)
-    return _print(found, as_json=as_json, shown=_warm_ups)
+    return _print(found, as_json=as_json, shown=tables.warm_ups)
 
 
 @app.command()
@@ -122,7 +127,7 @@ def costs(
         flat_before_close=flat_before_close,
         margin_bps=margin_bps,
     )
-    return _print(found, as_json=as_json, shown=_profits)
+    return _print(found, as_json=as_json, shown=tables.profits)
 
 
 @app.command()
@@ -139,7 +144,7 @@ def data(
     from toolkit.session.checking import check_data
 
     found = check_data(file, symbol=symbol, timeframe=timeframe)
-    code = _print(found, as_json=as_json, shown=_findings)
+    code = _print(found, as_json=as_json, shown=tables.findings)
     if not as_json:
         for finding in {finding.kind: finding for finding in found.findings}.values():
             console.paper.print(f"  {finding.kind}: {escape(finding.advice)}", soft_wrap=True)
@@ -171,7 +176,7 @@ def vectorbt(
             sessions=checked_sessions(sessions),
             flat_before_close=flat_before_close,
         )
-    return _print(found, as_json=as_json, shown=_pairs)
+    return _print(found, as_json=as_json, shown=tables.pairs)
 
 
 @app.command(name="all")
@@ -216,7 +221,7 @@ def every(
     if as_json:
         console.print_json({"ok": ok, "file": file, **results})
     else:
-        console.paper.print(_summary(results))
+        console.paper.print(tables.summary(results))
     return console.OK if ok else console.FAILED
 
 
@@ -239,85 +244,10 @@ def _print(
     else:
         frame = found.frame if shown is None else shown(found.frame)
         if len(frame):
-            console.paper.print(_table(frame))
+            console.paper.print(tables.table_of(frame))
         mark = "[green]ok[/]" if found.ok else "[red]fault[/]"
         console.paper.print(f"{mark} {escape(found.sentence)}", soft_wrap=True)
     return console.OK if found.ok else console.FAILED
-
-
-def _table(frame: pd.DataFrame) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in frame.columns:
-        number = frame[name].dtype.kind in "iuf"
-        table.add_column(
-            str(name), justify="right" if number else "left", no_wrap=name not in WRAPPED
-        )
-    for row in frame.head(MOST_ROWS).itertuples(index=False):
-        table.add_row(*(escape(_cell(value)) for value in row))
-    if len(frame) > MOST_ROWS:
-        table.caption = f"and {len(frame) - MOST_ROWS:,} more; --json prints all"
-        table.caption_justify = "left"
-    return table
-
-
-def _cell(value: Any) -> str:
-    import pandas as pd
-
-    if value is None or value is pd.NaT:
-        return "-"
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return "-" if pd.isna(value) else f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
-    return str(value)
-
-
-def _leaks(frame: pd.DataFrame) -> pd.DataFrame:
-    names = {"timestamp": "time", "known": "with future", "cut": "without"}
-    kept = ["column", "symbol", "timestamp", "known", "cut", "ahead"]
-    return frame[kept].rename(columns=names)
-
-
-def _findings(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[["row", "timestamp", "symbol", "kind", "message"]].rename(
-        columns={"timestamp": "time"}
-    )
-
-
-def _warm_ups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with bare names of parameters where these tell them apart."""
-    bare = [str(name).rpartition(".")[2] for name in frame.columns]
-    frame = frame if len(set(bare)) < len(bare) else frame.set_axis(bare, axis=1)
-    return frame.drop(columns="compared")
-
-
-def _profits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return profits in dollars by fee (down) and slippage (across), every other step."""
-    wide = frame.pivot_table(index="fee_bps", columns="slippage_bps", values="profit")
-    wide = wide.iloc[::2, ::2].round(2)
-    wide.columns = [f"slip {value:g}" for value in wide.columns]
-    wide.index = wide.index.map("{:g}".format)
-    return wide.reset_index(names="fee bps")
-
-
-def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the round trips with what both sides say; all of them where none differs."""
-    wrong = frame[frame["difference"] != ""]
-    frame = wrong if len(wrong) else frame
-    kept = ["symbol", "entry_time", "pnl", "vectorbt_pnl", "difference"]
-    return frame[kept].rename(columns={"entry_time": "entry", "vectorbt_pnl": "vectorbt"})
-
-
-def _summary(results: dict[str, dict[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    for name in ("", "check", "found"):
-        table.add_column(name)
-    for name, result in results.items():
-        mark = "[green]ok[/]" if result["ok"] else "[red]no[/]"
-        table.add_row(mark, name, escape(result["sentence"]))
-    return table
 
 
 def _function(where: str) -> Callable[[pd.DataFrame], Any]:
