@@ -151,6 +151,7 @@ def test_comparing_sets_parameters_and_figures_side_by_side(store: RunStore) -> 
         (lambda: backtest(noise(1, bars=2000)), "span"),
         (lambda: backtest(noise(1, symbol="MSFT")), "symbols"),
         (lambda: backtest(noise(1), costs=Costs(slippage_bps=1.0)), r"costs .*slippage_bps 1\.0"),
+        (lambda: backtest(noise(1), capital=500.0), r"capital .*500\.00"),
         (lambda: backtest(fed("sip")), r"feed .*sip"),
         (lambda: backtest(adjusted("split")), r"adjustment .*split"),
     ],

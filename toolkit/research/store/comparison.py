@@ -90,7 +90,7 @@ def comparison_of(records: Sequence[Record], *, metric: str, force: bool) -> Com
             " (--force) to see them side by side all the same",
             field="runs",
             value=[record.id for record in distinct],
-            allowed="the same symbols, timeframe, span, feed, adjustment, bars and costs",
+            allowed="the same symbols, timeframe, span, feed, adjustment, bars, capital and costs",
         )
     sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
 
@@ -122,6 +122,7 @@ def _respects(records: Sequence[Record]) -> dict[str, list[str]]:
         "span": [f"{r.data.first:%Y-%m-%d %H:%M} to {r.data.last:%Y-%m-%d %H:%M}" for r in records],
         "feed": [r.data.feed for r in records],
         "adjustment": [r.data.adjustment for r in records],
+        "capital": [f"{r.capital:,.2f} $" for r in records],
         "costs": [_costs(r) for r in records],
         "sessions": [r.data.sessions for r in records],
         "flat before close": [f"{r.data.flat_before_close:g} s" for r in records],

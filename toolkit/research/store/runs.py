@@ -73,9 +73,9 @@ class Runs:
     def compare(self, *runs: str, metric: str = "sharpe", force: bool = False) -> Comparison:
         """Set runs side by side, the best by `metric` first; by default all of this list.
 
-        Runs of other symbols, timeframes, spans, feeds, adjustments, bars or costs are no contest
-        of parameters: raises ConfigError that names what differs, unless `force`, and then the
-        result says so.
+        Runs of other symbols, timeframes, spans, feeds, adjustments, bars, capital or costs are no
+        contest of parameters: raises ConfigError that names what differs, unless `force`, and then
+        the result says so.
         """
         chosen = [self.store.record(run) for run in runs] if runs else list(self.records)
         return comparison_of(chosen, metric=metric, force=force)
