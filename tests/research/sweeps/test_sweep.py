@@ -73,6 +73,15 @@ def test_best_is_the_highest_and_for_drawdown_the_lowest(table: SweepTable) -> N
         table.best("luck")
 
 
+def test_best_verdict_and_plateau_go_by_the_metric_of_the_sweep() -> None:
+    swept = sweep(noise(2), GRID, metric="fees", progress=False)
+    first = swept.ranked().index[0]
+    assert first != swept.ranked("sharpe").index[0]
+    assert swept.best() == swept.best("fees") == swept.grid.parameters(first)
+    assert swept.verdict().parameters == swept.grid.parameters(first)
+    assert swept.plateau().metric == "fees"
+
+
 def test_without_a_trade_there_is_no_best_set() -> None:
     with pytest.raises(DataError, match="no set of the sweep closed a trade"):
         sweep(noise(1, bars=20), GRID, progress=False).best()

@@ -178,7 +178,7 @@ def _of_sweep(table: SweepTable, options: dict[str, Any]) -> Entry:
 
 
 def _best_figures(table: SweepTable) -> dict[str, Any]:
-    number = table.best_number(table.how.get("metric", "sharpe"))
+    number = table.best_number()
     if number is None:
         return {}
     metrics = dict(zip(METRICS, table.results.metrics[number].tolist(), strict=True))

@@ -62,6 +62,11 @@ class SweepTable:
         """Whether the sweep was stopped before all sets were run."""
         return "interrupted" in self.how or not bool(self.results.done.all())
 
+    @property
+    def metric(self) -> str:
+        """The metric by which the sweep was asked to look for the best set."""
+        return str(self.how.get("metric", "sharpe"))
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per set, by its number: parameters under full names, then the metrics."""
@@ -80,7 +85,7 @@ class SweepTable:
 
         Sets without a trade or without a value come last. Raises ConfigError.
         """
-        name = known_metric(metric or str(self.how.get("metric", "sharpe")))
+        name = known_metric(metric or self.metric)
         traded = self.frame["trades"] > 0
         order = (
             self.frame[name]
@@ -89,19 +94,19 @@ class SweepTable:
         )
         return self.frame.loc[order.index]
 
-    def best(self, metric: str = "sharpe") -> Chosen:
-        """Return the set with the best value of a metric; its `verdict` says what it is worth.
+    def best(self, metric: str | None = None) -> Chosen:
+        """Return the best set by a metric, by default the sweep's, with its `verdict`.
 
         Raises ConfigError for an unknown metric, DataError where no set has a value.
         """
         verdict = self.verdict(self.grid.parameters(self._best(metric)))
         return Chosen.of(verdict, swept=tuple(self.grid.axes))
 
-    def best_number(self, metric: str = "sharpe") -> int | None:
+    def best_number(self, metric: str | None = None) -> int | None:
         """Return the number of the best set, None where none closed a trade or has a value."""
-        return best_row(self.results.metrics, metric)
+        return best_row(self.results.metrics, metric or self.metric)
 
-    def _best(self, metric: str) -> int:
+    def _best(self, metric: str | None = None) -> int:
         number = self.best_number(metric)
         if number is None:
             raise DataError(
@@ -147,12 +152,12 @@ class SweepTable:
         return draw(self.plotter, self, kind, **options)
 
     def overfitting(self) -> Overfitting:
-        """Return what the best Sharpe ratio is worth, given all that was tried."""
+        """Return what the best set's Sharpe ratio is worth, given all that was tried."""
         return self.verdict().overfitting
 
     def verdict(self, parameters: Parameters | Mapping[str, Any] | None = None) -> Verdict:
         """Say whether the sweep supports a set, by default its best; raises ConfigError."""
-        number = self._best("sharpe") if parameters is None else self._number(parameters)
+        number = self._best() if parameters is None else self._number(parameters)
         done, known = self.results.done, self.known() if self.known else None
         row = int(np.count_nonzero(done[:number]))
         return weigh(self._tried, row, known=known)
@@ -173,19 +178,19 @@ class SweepTable:
         self,
         parameters: Parameters | Mapping[str, Any] | None = None,
         *,
-        metric: str = "sharpe",
+        metric: str | None = None,
         steps: int = 1,
         within: float = 0.2,
     ) -> Plateau:
         """Say how flat the neighbourhood of a set is, by default of the best; raises ConfigError.
 
-        See `research.validation.plateau.plateau_of`.
+        `metric` is by default the sweep's. See `research.validation.plateau.plateau_of`.
         """
         found = plateau_of(
             self.frame,
             tuple(self.grid.axes),
             self._best(metric) if parameters is None else self._number(parameters),
-            metric=known_metric(metric),
+            metric=known_metric(metric or self.metric),
             lower_is_better=LOWER_IS_BETTER,
             steps=steps,
             within=within,

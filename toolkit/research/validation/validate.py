@@ -64,7 +64,7 @@ def validate(
 ) -> Validation:
     """Try the sets of a sweep in every way that this room knows, on the bars of the sweep.
 
-    Judges `parameters`, by default the set with the best Sharpe ratio. The walk-forward is cut as
+    Judges `parameters`, by default the best set of the sweep. The walk-forward is cut as
     in `walk_forward`, the cross-validation into `groups` folds of which two judge. What the bars
     are too few for is left out and counts against the set. Hours are those of the sweep, where
     `sessions` does not ask for others, which are refused. Raises ConfigError and DataError.
