@@ -61,7 +61,7 @@ class Hours:
         if self.always(symbol):
             return ALWAYS
         day = bar.astimezone(NEW_YORK).date()
-        session = _session(day, self.sessions)
+        session = session_of(day, self.sessions)
         return number_of(day) if session is not None and bar in session else CLOSED
 
     def next_session(self, symbol: str, bar: datetime) -> int:
@@ -70,7 +70,7 @@ class Hours:
             return ALWAYS
         moment = bar + timedelta(seconds=self.timeframe)
         day = moment.astimezone(NEW_YORK).date()
-        session = _session(day, self.sessions)
+        session = session_of(day, self.sessions)
         if session is None or moment not in session:
             return CLOSED
         left = (session.close - moment) // _MICROSECOND
@@ -115,7 +115,7 @@ def hours_of(hours: Hours, times: Ints, always: Bools) -> HourArrays:
     if hours.sessions == "all" or hours.timeframe >= DAY:
         zeros = np.broadcast_to(np.int64(ALWAYS), len(times))
         return HourArrays(day, zeros, zeros, np.zeros(len(times), np.bool_))
-    found = {d: s for d in dates if (s := _session(d, hours.sessions))}
+    found = {d: s for d in dates if (s := session_of(d, hours.sessions))}
     ends = times + round(hours.timeframe * 1e6)
     session = np.where(always, ALWAYS, _numbers(found, times, 0.0))
     following = np.where(always, ALWAYS, _numbers(found, ends, hours.flat_before_close))
@@ -145,7 +145,8 @@ def checked_sessions(sessions: object) -> Sessions:
 
 
 @lru_cache(maxsize=4096)
-def _session(day: date, sessions: Sessions) -> Session | None:
+def session_of(day: date, sessions: Sessions) -> Session | None:
+    """Return the `regular` or the `extended` session of a day in New York, None for none."""
     regular = session_on(day)
     if regular is None or sessions == "regular":
         return regular

@@ -11,11 +11,11 @@ import numpy as np
 
 from toolkit.core.layout import Bools, Ints
 from toolkit.core.types import is_crypto
+from toolkit.market.hours import Sessions, session_of
 from toolkit.market.sessions import NEW_YORK, missing_bars, session_on
 from toolkit.research.checks.findings import Finding, Series, Severity, runs
 
 DAY = 86_400.0
-PRE_MARKET, AFTER_HOURS = timedelta(hours=5, minutes=30), timedelta(hours=4)
 SHIFTS = tuple(h for h in range(-14, 15) if h)
 ENOUGH = 20  # bars that tell a time zone
 CLEAR, FITS = 0.2, 0.9  # shares of bars inside the session
@@ -86,13 +86,13 @@ def wrong_hours(part: Series) -> Iterator[Finding]:
     yield from _closed_hours(part, shifted)
 
 
-def in_session(times: Any, seconds: float, *, extended: bool = False) -> Bools:
+def in_session(times: Any, seconds: float, *, sessions: Sessions = "regular") -> Bools:
     """Return which bars share time with a session of New York, or with the hours around it."""
     local = times.tz_convert(NEW_YORK).tz_localize(None).normalize()
     codes, days = _distinct(local)
     opens, closes = np.empty(len(days), np.int64), np.empty(len(days), np.int64)
     for i, day in enumerate(days):
-        opens[i], closes[i] = _hours(day.date(), extended=extended)
+        opens[i], closes[i] = _hours(day.date(), sessions)
     at = np.asarray(times.as_unit("us").asi8, np.int64)
     return (at < closes[codes]) & (at + round(seconds * 1e6) > opens[codes])
 
@@ -104,14 +104,9 @@ def _distinct(values: Any) -> tuple[Ints, Any]:
     return codes, pd.DatetimeIndex(distinct)
 
 
-def _hours(day: date, *, extended: bool) -> tuple[int, int]:
-    session = session_on(day)
-    if session is None:
-        return 0, 0
-    open_, close = session.open, session.close
-    if extended:
-        open_, close = open_ - PRE_MARKET, close + AFTER_HOURS
-    return _micros(open_), _micros(close)
+def _hours(day: date, sessions: Sessions) -> tuple[int, int]:
+    session = session_of(day, sessions)
+    return (0, 0) if session is None else (_micros(session.open), _micros(session.close))
 
 
 def _micros(moment: datetime) -> int:
@@ -199,7 +194,7 @@ def _hours_off(part: Series, start: int, stop: int) -> int:
 
 
 def _closed_hours(part: Series, shifted: Bools) -> Iterator[Finding]:
-    closed = ~in_session(part.times, part.seconds, extended=True) & ~shifted
+    closed = ~in_session(part.times, part.seconds, sessions="extended") & ~shifted
     if len(part) >= ENOUGH and closed.mean() > AROUND_THE_CLOCK:
         yield part.finding(
             0,
