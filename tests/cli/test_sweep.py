@@ -84,6 +84,8 @@ def test_an_interrupted_sweep_prints_what_is_done_and_exits_with_130(
     found = toolkit.json("sweep", file, *GRID, "--top", "0")
     assert toolkit.code == INTERRUPTED
     assert found["interrupted"] and len(found["rows"]) == found["done"] == 5
+    toolkit("validate", file, *GRID)
+    assert toolkit.code == INTERRUPTED and toolkit.err.endswith("stopped\n")
 
 
 def test_runs_are_listed_shown_compared_reproduced_and_deleted(toolkit: Toolkit, file: str) -> None:

@@ -94,4 +94,6 @@ def main() -> int:
             console.print_error(error.format_message())
             return console.USAGE
         raise
+    if result == console.INTERRUPTED:  # typer makes this of Ctrl-C
+        console.screen.print("stopped")
     return result if isinstance(result, int) else console.OK
