@@ -150,6 +150,7 @@ def test_bars_with_hours_of_their_own_are_run_again_in_those_of_the_run(file: Pa
 
 def test_hours_are_kept_and_used_again(file: Path) -> None:
     run = tk.backtest(file, sessions="regular", flat_before_close=300.0)
+    assert tk.backtest(file, sessions="regular", flat_before_close=300).id == run.id
     table = tk.sweep(file, GRID, sessions="regular", progress=False)
     plain = tk.backtest(file)
     assert len({run.id, plain.id}) == 2

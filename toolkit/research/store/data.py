@@ -47,7 +47,7 @@ class Data:
             fingerprint=tape.fingerprint,
             source=source or tape.source,
             sessions=tape.hours.sessions,
-            flat_before_close=tape.hours.flat_before_close,
+            flat_before_close=float(tape.hours.flat_before_close),
         )
 
     @property
