@@ -173,3 +173,6 @@ def test_grids_are_read_as_typed() -> None:
     for wrong in ("ema_period=5:20:0", "ema_period=20:5:1", "ema_period=1:2:3:4", "ema_period="):
         with pytest.raises(ConfigError, match="write NAME=A,B,C"):
             grid_of([wrong])
+    for endless in ("ema_period=1:inf:1", "stop_loss=0:1:1e-12", "stop_loss=nan:1:0.1"):
+        with pytest.raises(ConfigError):
+            grid_of([endless])

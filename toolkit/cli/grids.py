@@ -12,6 +12,8 @@ from toolkit.cli import console
 from toolkit.core.parameters import FieldInfo, Parameters
 from toolkit.errors import ConfigError
 
+MOST = 200_000  # values of one parameter
+
 GridOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,9 +54,10 @@ def _values(info: FieldInfo, text: str, assignment: str) -> Any:
         low, high, *step = [float(part) for part in text.split(":")]
     except ValueError:
         raise _wrong(assignment) from None
+    ends = (info.check(low), info.check(high))
     if not step:
-        return (info.check(low), info.check(high))
-    if len(step) > 1 or step[0] <= 0.0 or high < low:
+        return ends
+    if len(step) > 1 or not step[0] > 0.0 or high < low or (high - low) / step[0] > MOST:
         raise _wrong(assignment)
     steps = np.arange(int((high - low) / step[0] + 1e-9) + 1)
     return [info.check(round(float(low + at * step[0]), 10)) for at in steps]
