@@ -21,7 +21,6 @@ HtmlOption = Annotated[
     Path | None,
     typer.Option("--html", help="Also write one self-contained report to this .html file."),
 ]
-StoreOption = Annotated[bool, typer.Option(help="Keep the run for `toolkit runs`, as a trial.")]
 
 
 @with_costs
@@ -34,7 +33,7 @@ def backtest(
     sessions: SessionsOption = "all",
     flat_before_close: FlatOption = 0.0,
     html: HtmlOption = None,
-    store: StoreOption = True,
+    store: console.StoreOption = True,
     as_json: console.JsonOption = False,
 ) -> int:
     """Backtest the strategy on a file and print its trades and figures."""

@@ -31,6 +31,12 @@ SetOption = Annotated[
         "--set", metavar="NAME=VALUE", help="A parameter, e.g. ema_period=12; repeatable."
     ),
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Threads; default: one for each processor.")
+]
+StoreOption = Annotated[
+    bool, typer.Option(help="Keep what is run for `toolkit runs`, and count it as trials.")
+]
 CapitalOption = Annotated[float, typer.Option(help="Start capital in dollars.")]
 LimitOption = Annotated[float | None, typer.Option(help="Limit for entries, in dollars.")]
 PercentOption = Annotated[float | None, typer.Option(help="Limit for entries, in percent.")]

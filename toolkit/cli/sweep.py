@@ -42,13 +42,11 @@ def sweep(
     costs: Costs,
     sessions: SessionsOption = "all",
     flat_before_close: FlatOption = 0.0,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; default: one for each processor.")
-    ] = None,
+    workers: console.WorkersOption = None,
     dask: Annotated[
         str | None, typer.Option(help="Scheduler of a Dask cluster, tcp://host:port.")
     ] = None,
-    store: Annotated[bool, typer.Option(help="Keep the table for `toolkit runs`.")] = True,
+    store: console.StoreOption = True,
     top: Annotated[int, typer.Option(min=0, help="How many sets to print; 0: all.")] = 10,
     as_json: console.JsonOption = False,
 ) -> int:

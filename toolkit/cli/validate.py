@@ -42,12 +42,8 @@ def validate(
     costs: Costs,
     sessions: SessionsOption = "all",
     flat_before_close: FlatOption = 0.0,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; by default one for each processor.")
-    ] = None,
-    store: Annotated[
-        bool, typer.Option("--store/--no-store", help="Keep the runs and count the trials.")
-    ] = True,
+    workers: console.WorkersOption = None,
+    store: console.StoreOption = True,
     as_json: console.JsonOption = False,
 ) -> int:
     """Sweep a grid and say whether the data supports its best set, and why.
