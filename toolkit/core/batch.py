@@ -89,7 +89,7 @@ def rsi(close: Floats, length: int) -> Floats:
     return result
 
 
-def _mean(values: Floats, length: int) -> Floats:
+def mean(values: Floats, length: int) -> Floats:
     """Mean of the last `length` values; undefined ones may only lead."""
     result = np.full(len(values), np.nan)
     number = len(values) - length + 1
@@ -149,11 +149,10 @@ def _oscillator(
 ) -> Floats:
     """Where a value lies in its range, 0 to 100; a flat range repeats the last answer.
 
-    Flat is a range below `flat` plus `relative` of its high.
+    Flat is a range below `flat` plus `relative` of its high. The answer takes the place of `low`.
     """
-    result = np.empty(len(values))
-    _oscillate(sealed(values), sealed(low), sealed(high), flat, relative, result)
-    return result
+    _oscillate(sealed(values), sealed(low), sealed(high), flat, relative, low)
+    return low
 
 
 def stoch_rsi_raw(rsi: Floats, stoch_length: int) -> Floats:
@@ -170,17 +169,22 @@ def stoch_rsi(rsi: Floats, stoch_length: int, k: int, d: int) -> tuple[Floats, F
 
 def smoothed(raw: Floats, k: int, d: int) -> tuple[Floats, Floats]:
     """Return %K and %D of a raw stochastic."""
-    smooth = _mean(raw, k)
-    return smooth, _mean(smooth, d)
+    smooth = mean(raw, k)
+    return smooth, mean(smooth, d)
 
 
 def stochastic(
     high: Floats, low: Floats, close: Floats, k_length: int, smooth_k: int, smooth_d: int
 ) -> tuple[Floats, Floats, Floats]:
     """Slow stochastic of the price: (raw, %K, %D), 0 to 100."""
-    top = _highest(high, k_length)
-    raw = _oscillator(close, _lowest(low, k_length), top, relative=FLAT)
+    raw = stochastic_raw(high, low, close, k_length)
     return raw, *smoothed(raw, smooth_k, smooth_d)
+
+
+def stochastic_raw(high: Floats, low: Floats, close: Floats, k_length: int) -> Floats:
+    """Stochastic of the price, 0 to 100, not smoothed."""
+    bottom, top = _lowest(low, k_length), _highest(high, k_length)
+    return _oscillator(close, bottom, top, relative=FLAT)
 
 
 def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
@@ -198,8 +202,8 @@ def adaptive_bands(
 ) -> tuple[Floats, Floats]:
     """Bands that widen while volatility is above its mean: (lower, upper), 0 to 100."""
     volatility = atr / close
-    mean = _mean(volatility, length)
-    ratio = np.divide(volatility, mean, out=np.ones(len(close)), where=mean > 0.0)
+    usual = mean(volatility, length)
+    ratio = np.divide(volatility, usual, out=np.ones(len(close)), where=usual > 0.0)
     ratio = np.clip(ratio, 0.5, 2.0)
     lower = np.minimum(lower_band / ratio, 100.0)
     return lower, np.maximum(100.0 - (100.0 - upper_band) / ratio, 0.0)

@@ -23,7 +23,7 @@ def read_file(path: Path) -> pd.DataFrame:
         return bars_frame(Recording(path))
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".parquet": pd.read_parquet,
+        ".parquet": _read_parquet,
         ".csv": _read_csv,
         ".feather": pd.read_feather,
     }
@@ -53,6 +53,15 @@ def give_back() -> None:
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    from pyarrow import parquet
+
+    # The same frame as of pd.read_parquet, which loads Arrow's datasets: 15 MB more.
+    with parquet.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read().to_pandas()
+    return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -106,9 +106,9 @@ class Signals:
 
     def _compute_stochastic(self, group: Stochastic, lookback: int) -> _Group:
         def conditions(symbol: str) -> tuple[Bools, Bools]:
-            g = group
-            _, k, _ = batch.stochastic(*self._prices[symbol], g.k_length, g.smooth_k, g.smooth_d)
-            return batch.stochastic_signals(k, g.lower_band, g.upper_band, lookback)
+            raw = batch.stochastic_raw(*self._prices[symbol], group.k_length)
+            k = batch.mean(raw, group.smooth_k)
+            return batch.stochastic_signals(k, group.lower_band, group.upper_band, lookback)
 
         return self._everywhere(conditions)
 

@@ -162,13 +162,12 @@ def tape_of(
 
 
 def _market(frame: pd.DataFrame, codes: Ints, symbols: tuple[str, ...], hours: Hours) -> Market:
-    stamps = frame["timestamp"].dt.tz_localize(None).to_numpy()
-    times = stamps.astype("M8[us]", copy=False).view(np.int64)
+    times = frame["timestamp"].to_numpy("M8[us]").view(np.int64)
     unknown = np.broadcast_to(np.nan, len(codes))
     crypto = np.array([is_crypto(symbol) for symbol in symbols])
     when = hours_of(hours, times, crypto[codes])
     return Market(
-        symbol=codes,
+        symbol=codes if len(symbols) > 1 else np.broadcast_to(np.int64(0), len(codes)),
         time=times,
         open=_floats(frame["open"]),
         high=_floats(frame["high"]),
