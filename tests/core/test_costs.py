@@ -19,7 +19,7 @@ from toolkit.broker import fees as broker_fees
 from toolkit.core import execution
 from toolkit.core.costs import CRYPTO_TIERS, Charges, Costs, Owed
 from toolkit.core.hours import day_of
-from toolkit.core.inputs import costs_from
+from toolkit.core.inputs import costs_from, parameters_from
 from toolkit.core.layout import CHARGES, charges_of
 from toolkit.errors import ConfigError
 from toolkit.exchange import account
@@ -77,6 +77,8 @@ def test_costs_may_be_named_in_a_mapping_and_nothing_else() -> None:
     assert costs_from(None) == Costs()
     with pytest.raises(ConfigError, match=r"costs is 3; allowed: tk\.Costs"):
         costs_from(3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="parameters is 'fast'; allowed: names and values"):
+        parameters_from("fast")  # type: ignore[arg-type]
 
 
 def test_costs_of_three_fields_as_earlier_versions_kept_them_are_read() -> None:

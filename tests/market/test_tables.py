@@ -235,6 +235,12 @@ def test_a_file_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         read_table(tmp_path / "absent.csv")
 
 
+@pytest.mark.parametrize("bars", [None, {"close": [1.0]}, ["bars.csv"], pd.Series([1.0])])
+def test_what_is_no_table_is_told_its_type(bars: Any) -> None:
+    with pytest.raises(DataError, match=f"bars are of type {type(bars).__name__}; allowed: a Data"):
+        normalise(bars)
+
+
 def test_a_folder_is_named_even_where_it_is_the_one_that_we_are_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

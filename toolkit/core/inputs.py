@@ -18,6 +18,13 @@ def parameters_from(values: Parameters | Mapping[str, Any] | None) -> Parameters
     """Return parameters from an object, a mapping of names, or nothing; raises ConfigError."""
     if isinstance(values, Parameters):
         return values
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigError(
+            f"parameters is {values!r}; allowed: names and values, as in {{'ema_period': 12}}",
+            field="parameters",
+            value=repr(values),
+            allowed="Parameters or a mapping",
+        )
     return Parameters.from_dict(values or {})
 
 

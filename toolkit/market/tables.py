@@ -106,6 +106,9 @@ def normalise(
     `timeframe` in seconds; left out, it is the most frequent distance of bars, and 60 for quotes
     and trades.
     """
+    if not (hasattr(frame, "columns") and hasattr(frame, "attrs")):  # as pandas' have
+        what = f"bars are of type {type(frame).__name__}; allowed: a DataFrame, a file or tk.bars()"
+        raise DataError(what, field="bars", row=None, value=repr(frame), allowed="a DataFrame")
     if frame.empty:
         what = f"{source} holds no rows; bring at least one below the column names"
         raise DataError(what, field="rows", row=None, value="0", allowed="at least one row")

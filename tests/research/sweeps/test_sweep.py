@@ -114,6 +114,7 @@ def test_heatmap_goes_through_the_plotter_that_was_brought(table: SweepTable) ->
     ("grid", "message"),
     [
         ({}, "grid is .*at least one parameter"),
+        ([5, 9], "grid is .*at least one parameter"),
         ({"ema_period": []}, "ema.ema_period is .*at least one value"),
         ({"ema_period": [9, 501]}, "ema.ema_period is 501; allowed: whole numbers from 1 to 500"),
         ({"ema_period": [9.5]}, "ema.ema_period is 9.5"),

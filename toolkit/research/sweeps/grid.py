@@ -39,8 +39,8 @@ def axes_of(grid: Mapping[str, Sequence[Any]]) -> Axes:
     A tuple `(low, high)` is a range in steps of the parameter, from the lower end on; anything else
     that can be walked through is a list of values.
     """
-    if not grid:
-        raise _error("grid", {}, "at least one parameter, as in {'ema_period': [5, 9, 20]}")
+    if not grid or not isinstance(grid, Mapping):
+        raise _error("grid", grid, "at least one parameter, as in {'ema_period': [5, 9, 20]}")
     axes: Axes = {}
     for name, values in grid.items():
         info = Parameters.info(name)
