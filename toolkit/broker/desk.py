@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from toolkit.alpaca.port import Asset, MarketClock, Trading
 from toolkit.broker.books import Books
+from toolkit.broker.orders import NOT_SENT
 from toolkit.broker.records import Role
 from toolkit.broker.tracked import Tracked
 from toolkit.core.types import is_crypto
@@ -102,7 +103,7 @@ class Desk:
             raise
         except NotConnected as error:
             self.silent = error.message
-            books.take(books.orders.refused(name, f"not sent: {error.message}", at=books.now()))
+            books.take(books.orders.refused(name, f"{NOT_SENT}: {error.message}", at=books.now()))
             raise
         except BrokerError as error:
             self._lost(order, error)

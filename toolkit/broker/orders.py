@@ -21,6 +21,9 @@ Change = Order | Booking
 LOOKS = 3
 GRACE = timedelta(seconds=10)
 NEVER_ARRIVED = "it never arrived at the broker"
+KNOWN_NO_MORE = "the broker knows it no more"
+NOT_SENT = "not sent"
+LOST = (NEVER_ARRIVED, KNOWN_NO_MORE, NOT_SENT)  # an outage's doing, not the broker's answer
 
 
 class Orders:
@@ -211,7 +214,7 @@ class Orders:
             return []
         tracked.end, tracked.updated_at = OrderStatus.CANCELED, at
         tracked.given_up = True
-        tracked.message = "the broker knows it no more"
+        tracked.message = KNOWN_NO_MORE
         return self._changed(tracked)
 
     def _name(self, tracked: Tracked, order_id: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from toolkit.broker.orders import LOST
 from toolkit.core.types import Order, OrderRequest, OrderStatus, OrderUpdate, Reason, Side
 from toolkit.research.parity.session import Cause, Execution, Failure
 from toolkit.research.parity.trades import Key
 
-LOST = ("never arrived", "not sent:", "the broker knows it no more")  # words of our own broker
 _CLEARS_ENTRIES = frozenset({"flatten", "stop", "halt"})
 
 
@@ -117,8 +117,8 @@ def _failure(asked: _Asked, *, end: int) -> Failure | None:
     cause, reason = Cause.PARTIAL_FILL, f"nothing of it was filled: {last.status.value}"
     if asked.cleared_by:
         cause, reason = Cause.MANUAL_ORDER, f"taken back: {asked.cleared_by}"
+    elif any(words in last.message for words in LOST):
+        cause, reason = Cause.OUTAGE, last.message
     elif last.status is OrderStatus.REJECTED:
-        lost = any(words in last.message for words in LOST)
-        cause = Cause.OUTAGE if lost else Cause.GATE_CLOSED
-        reason = last.message if lost else f"refused: {last.message or 'no reason given'}"
+        cause, reason = Cause.GATE_CLOSED, f"refused: {last.message or 'no reason given'}"
     return Failure(position=asked.ended_at, cause=cause, reason=reason)
