@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import count
 
@@ -21,20 +21,15 @@ from toolkit.core.types import (
     Fill,
     Order,
     OrderRequest,
-    OrderStatus,
-    OrderType,
     OrderUpdate,
     Reason,
     Side,
 )
 from toolkit.errors import BrokerError, DataError
+from toolkit.research.parity import made
 from toolkit.research.parity.doors import Doors
 from toolkit.research.parity.session import Change, Failure, Start
 from toolkit.research.parity.trades import Key, Leg, Trade, Trades
-
-ORDER = "parity-"
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-ENDLESS = 1e18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,14 +176,14 @@ class _Twin:
 
     def _enter(self, request: OrderRequest, leg: Leg) -> None:
         self._put_into_book(request.symbol, leg.price, leg.quantity, plan=None, at=leg.time)
-        self._tell(_filled(request))
-        self._tell(_fill(request.symbol, Side.BUY, leg, name=request.client_order_id))
+        self._tell(made.filled(request))
+        self._tell(made.fill(request.symbol, Side.BUY, leg, name=request.client_order_id))
 
     def _buy_by_hand(self, trade: Trade) -> None:
         leg = trade.entry
         self._put_into_book(trade.symbol, leg.price, leg.quantity, plan=None, at=leg.time)
-        self._decided[f"{ORDER}hand"] = trade.decided
-        self._tell(_fill(trade.symbol, Side.BUY, trade.entry, name=f"{ORDER}hand"))
+        self._decided[f"{made.ORDER}hand"] = trade.decided
+        self._tell(made.fill(trade.symbol, Side.BUY, trade.entry, name=f"{made.ORDER}hand"))
 
     def _leave(self, key: Key, leg: Leg) -> None:
         symbol = key[0]
@@ -202,10 +197,10 @@ class _Twin:
         request = self._selling.pop(symbol, None)
         if request is None and leg.reason is Reason.SIGNAL and not leg.by_hand:
             self.doubtful.add(key)
-        name = request.client_order_id if request else f"{ORDER}out"
+        name = request.client_order_id if request else f"{made.ORDER}out"
         if request is not None:
-            self._tell(_filled(request))
-        self._tell(_fill(symbol, Side.SELL, replace(leg, quantity=held, fee=fee), name=name))
+            self._tell(made.filled(request))
+        self._tell(made.fill(symbol, Side.SELL, replace(leg, quantity=held, fee=fee), name=name))
 
     def _recover(self, start: Start) -> None:
         for update in start.recovered:
@@ -225,7 +220,7 @@ class _Twin:
             self._put_into_book(symbol, held.entry_price, held.quantity, plan=plan, at=at)
             if lot is not None and plan is not None and lot.peak > held.entry_price:
                 with self._doors.forced():
-                    self._book.on_bar(_flat(symbol, lot.peak, at=at))
+                    self._book.on_bar(made.flat(symbol, lot.peak, at=at))
             self._hold(key)
         for request in start.pending:
             self._take(request)
@@ -234,13 +229,15 @@ class _Twin:
         self, symbol: str, price: float, quantity: Decimal, *, plan: ExitPlan | None, at: datetime
     ) -> None:
         """Let the book hold it: it keeps the cash, and the protection."""
-        request = _request(f"{ORDER}{next(self._number)}", symbol, Side.BUY, quantity, plan)
+        request = made.request(
+            f"{made.ORDER}{next(self._number)}", symbol, Side.BUY, quantity, plan
+        )
         try:
             order = self._book.submit(request)
         except BrokerError:
             return  # it holds some already
         with self._doors.forced():
-            self._book.on_bar(_flat(symbol, price, at=at))
+            self._book.on_bar(made.flat(symbol, price, at=at))
         if order.id in {waiting.id for waiting in self._book.open_orders()}:
             self._book.cancel(order.id)
 
@@ -248,10 +245,10 @@ class _Twin:
         """Let the book sell all that it holds; returns its fee in dollars."""
         fee = Decimal(0)
         for position in [p for p in self._book.positions() if p.symbol == symbol]:
-            name = f"{ORDER}{next(self._number)}"
-            self._book.submit(_request(name, symbol, Side.SELL, position.quantity, None))
+            name = f"{made.ORDER}{next(self._number)}"
+            self._book.submit(made.request(name, symbol, Side.SELL, position.quantity, None))
             with self._doors.forced():
-                updates = self._book.on_bar(_flat(symbol, price, at=at))
+                updates = self._book.on_bar(made.flat(symbol, price, at=at))
             for update in updates:
                 fee += update.fee if isinstance(update, Fill) else Decimal(0)
         return fee
@@ -270,53 +267,3 @@ class _Twin:
         except DataError:
             return False  # the bot left it out as well
         return True
-
-
-def _flat(symbol: str, price: float, *, at: datetime) -> Bar:
-    """Return a bar in which one price is paid for any quantity."""
-    return Bar(
-        symbol=symbol, timestamp=at, open=price, high=price, low=price, close=price, volume=ENDLESS
-    )
-
-
-def _request(
-    name: str, symbol: str, side: Side, quantity: Decimal, plan: ExitPlan | None
-) -> OrderRequest:
-    return OrderRequest(
-        client_order_id=name,
-        symbol=symbol,
-        side=side,
-        quantity=quantity,
-        reason=Reason.MANUAL,
-        timestamp=NEVER,
-        exits=plan,
-    )
-
-
-def _filled(request: OrderRequest) -> Order:
-    return Order(
-        id=f"{ORDER}{request.client_order_id}",
-        client_order_id=request.client_order_id,
-        symbol=request.symbol,
-        side=request.side,
-        quantity=request.quantity,
-        order_type=OrderType.MARKET,
-        status=OrderStatus.FILLED,
-        reason=request.reason,
-        submitted_at=request.timestamp,
-        updated_at=request.timestamp,
-    )
-
-
-def _fill(symbol: str, side: Side, leg: Leg, *, name: str) -> Fill:
-    return Fill(
-        order_id=name,
-        client_order_id=name,
-        symbol=symbol,
-        side=side,
-        price=leg.price,
-        quantity=leg.quantity,
-        fee=leg.fee,
-        timestamp=leg.time,
-        reason=leg.reason,
-    )
