@@ -38,6 +38,13 @@ def test_the_strategy_knows_no_future_with_everything_on() -> None:
     assert "indicators, signals and trades stayed the same at 12 cuts" in found.sentence
 
 
+def test_it_says_so_where_there_was_no_signal_to_test() -> None:
+    assert "no signal was given" in checked(BARS.head(30)).sentence
+    assert "no signal was given" not in checked(BARS).sentence
+    never = checked(BARS, lambda b: b["close"] < 0.0)
+    assert never.ok and never.sentence.endswith("so none was tested")
+
+
 @pytest.mark.parametrize("path", recordings(), ids=lambda path: path.stem)
 def test_the_strategy_knows_no_future_on_real_recordings(path: Path) -> None:
     assert checked(path, cuts=4).ok

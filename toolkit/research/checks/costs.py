@@ -94,7 +94,7 @@ class CostsCheck(CheckResult):
         mean = self.assumed.profit_per_trade
         if math.isnan(mean):
             return "no trade has closed"
-        each = f"{_dollars(mean)} a trade, give or take ${self.error:,.2f}"
+        each = f"{_dollars(mean)} a closed trade, give or take ${self.error:,.2f}"
         return each if abs(mean) > 2.0 * self.error else f"{each}: too little to tell from luck"
 
     def _said(self, bps: float) -> str:

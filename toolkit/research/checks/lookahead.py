@@ -33,12 +33,16 @@ COLUMNS = tuple(Leak.__dataclass_fields__)
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LookaheadCheck(CheckResult):
-    """What the prefix test found; `leaks` by their first bar, `what` was tested on `bars` bars."""
+    """What the prefix test found; `leaks` by their first bar, `what` was tested on `bars` bars.
+
+    `silent` where there was no signal at all that could have been tested.
+    """
 
     leaks: tuple[Leak, ...]
     cuts: int
     bars: int
     what: str
+    silent: bool = False
     plotter: Plotter | None = field(default=None)
 
     @property
@@ -50,9 +54,10 @@ class LookaheadCheck(CheckResult):
     def sentence(self) -> str:
         """The first leak in words, or that there is none."""
         if not self.leaks:
+            nothing = "; but no signal was given, so none was tested" if self.silent else ""
             return (
                 f"no look-ahead: {self.what} stayed the same"
-                f" at {self.cuts} cuts through {self.bars:,} bars"
+                f" at {self.cuts} cuts through {self.bars:,} bars{nothing}"
             )
         first = self.leaks[0]
         where = f"{first.timestamp}" + (f", {first.symbol}" if first.symbol else "")
@@ -122,7 +127,7 @@ def check_lookahead(
         what, default = "what the function returns", RELATIVE
     data = timed(frame)
     with progress_of(progress, total=cuts, what="look-ahead") as report:
-        found, at = leaks(
+        found = leaks(
             data,
             function,
             cuts=cuts,
@@ -130,7 +135,9 @@ def check_lookahead(
             relative=default if relative is None else relative,
             report=report,
         )
-    return LookaheadCheck(leaks=found, cuts=len(at), bars=len(frame), what=what)
+    return LookaheadCheck(
+        leaks=found.leaks, cuts=len(found.at), bars=len(frame), what=what, silent=found.silent
+    )
 
 
 def _check(function: Function | None, cuts: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,17 @@ class Leak:
     changes: int
 
 
+class Found(NamedTuple):
+    """The leaking columns by their first bar, and the steps at which was cut.
+
+    `silent` says that there are yes-or-no columns, and none of them ever says yes.
+    """
+
+    leaks: tuple[Leak, ...]
+    at: Ints
+    silent: bool
+
+
 def leaks(
     data: Timed,
     function: Function,
@@ -44,8 +55,8 @@ def leaks(
     seed: int,
     relative: float,
     report: Report | None = None,
-) -> tuple[tuple[Leak, ...], Ints]:
-    """Return the leaking columns by their first bar, and the steps at which was cut.
+) -> Found:
+    """Call the function on prefixes of the bars and compare with what it says of all.
 
     Raises DataError where nothing can be said: the function fails, is not repeatable, or gives
     values for bars that it was not shown.
@@ -63,7 +74,10 @@ def leaks(
         if report:
             report(done + 1, len(at))
     every = [tally.leak(data, name) for name, tally in found.items()]
-    return tuple(sorted(every, key=lambda leak: (leak.timestamp, leak.column))), at
+    ordered = tuple(sorted(every, key=lambda leak: (leak.timestamp, leak.column)))
+    signals = [column.values for column in whole.values() if column.values.dtype == np.bool_]
+    silent = bool(signals) and not any(values.any() for values in signals)
+    return Found(leaks=ordered, at=at, silent=silent)
 
 
 def cut_points(data: Timed, whole: Mapping[str, Column], *, cuts: int, seed: int) -> Ints:
