@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ctypes
 import gc
 import os
 import queue
@@ -31,6 +32,7 @@ STOP_TIMEOUT = 5.0
 SWITCH_SECONDS = 0.0005
 POLL = 0.1
 MOST_WORKERS = 256
+M_MMAP_THRESHOLD, BIG = -3, 1 << 20  # of glibc's malloc.h; bytes
 YOUNG_OBJECTS = 10_000  # so many more than before, and the garbage collector looks at them
 
 
@@ -158,6 +160,13 @@ class Worker:
                 self._failed(error)
 
 
+def _return_big_arrays() -> None:
+    """Have glibc return a big array's memory when it is freed; it keeps that of threads apart."""
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # other C libraries have no such knob
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BIG)
+
+
 class ThreadCrew:
     """Maps over items with so many threads, each of which takes the next item when it is free."""
 
@@ -186,6 +195,7 @@ class ThreadCrew:
 
         names = [f"crew-{number}" for number in range(self.workers)]
         threads = [threading.Thread(target=work, name=name, daemon=True) for name in names]
+        _return_big_arrays()
         for thread in threads:
             thread.start()
         try:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from toolkit.core.types import Bar, Quote, Trade
 from toolkit.errors import ConfigError, DataError
 from toolkit.market.builder import BarBuilder
+from toolkit.market.files import read_file
 from toolkit.market.tables import bars_of, frame_of, iter_events, normalise, read_table
 
 QUOTES = {"bid": [1.0, 2.0], "bid_size": [1.0, 1.0], "ask": [1.5, 2.5], "ask_size": [0.0, 1.0]}
@@ -43,6 +44,25 @@ def test_every_file_type_gives_the_same_table(
     assert (table.kind, table.timeframe, table.source) == ("bars", 60.0, path.name)
     assert table.symbols == ("A/USD", "B/USD")
     pd.testing.assert_frame_equal(table.frame, normalise(bars_frame).frame)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda bars: bars.set_index(["symbol", "timestamp"]),
+        lambda bars: bars.iloc[1:].astype({"symbol": "category", "volume": "Int64"}),
+        lambda bars: bars.assign(timestamp=pd.date_range(START, periods=len(bars), freq="min")),
+    ],
+)
+def test_a_parquet_file_is_read_as_pandas_reads_it(
+    tmp_path: Path, bars_frame: pd.DataFrame, changed: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    path, bars = tmp_path / "bars.parquet", changed(bars_frame)
+    bars.attrs = {"feed": "iex", "adjustment": "split"}
+    bars.to_parquet(path)
+    read = read_file(path)
+    pd.testing.assert_frame_equal(read, pd.read_parquet(path))
+    assert read.attrs == bars.attrs
 
 
 def test_csv_keeps_every_digit_and_tickers_that_look_like_something_else(tmp_path: Path) -> None:
