@@ -54,3 +54,10 @@ def test_a_bad_place_is_told_before_anything_is_run(typed: Any, tmp_path: Path) 
     code, _, err = typed("backtest", "no-such-file.csv", "--html", tmp_path / "report.pdf")
     assert code == 2
     assert ".html" in err
+
+
+def test_why_there_are_no_trades_is_in_the_json_too(typed: Any, tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    bars(["AAPL"], count=9, market="simulated").to_csv(path, index=False)
+    told = json.loads(typed("backtest", path, "--json", "--no-store")[1])
+    assert told["note"] == "no trades: the indicators need 32 bars, 9 are there"

@@ -63,7 +63,7 @@ def backtest(
             "flat_before_close": flat_before_close,
             "parameters": chosen.to_dict(),
         }
-        found = {"id": run.id, "stats": run.stats(), "seconds": round(seconds, 3)}
+        found = {"id": run.id, "stats": run.stats(), "note": run.note, "seconds": round(seconds, 3)}
         console.print_json({**values, **run.to_json(), **found, **_written(run, html)})
         return console.OK
     console.paper.print(console.trades_table(run.to_json()["trades"]))
