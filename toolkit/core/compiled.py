@@ -58,6 +58,11 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", wrap(function))
 
 
+def part(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a part of functions that are `compiled`; it is cached as a part of them."""
+    return cast("Callable[P, R]", njit(nogil=True)(function))
+
+
 def merged(function: Callable[P, R]) -> Callable[P, R]:
     """Write a function into the one that calls it, before anything is compiled."""
     return cast(

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from toolkit.core.compiled import compiled, inlined
+from toolkit.core.compiled import compiled, part
 from toolkit.loadtest.latency import compiled_bucket_of
 from toolkit.loadtest.wires import (
     CLOSED,
@@ -55,7 +55,7 @@ ZERO, NINE, PING = ord("0"), ord("9"), ord("2")
 LETTER_P, LETTER_S, LETTER_Z = ord("p"), ord("s"), ord("Z")
 
 
-@inlined
+@part
 def _escaped(row: Bytes, i: int) -> bool:
     before = i - 1
     while before >= 0 and row[before] == BACKSLASH:
@@ -63,7 +63,7 @@ def _escaped(row: Bytes, i: int) -> bool:
     return (i - before) % 2 == 0
 
 
-@inlined
+@part
 def _string_end(row: Bytes, i: int, end: int) -> int:
     # Two loops, for the inner one is then five times as fast.
     while True:
@@ -74,7 +74,7 @@ def _string_end(row: Bytes, i: int, end: int) -> int:
         i += 1
 
 
-@inlined
+@part
 def _value_end(row: Bytes, i: int, end: int) -> int:
     if row[i] == QUOTE:
         return _string_end(row, i + 1, end) + 1
@@ -95,7 +95,7 @@ def _value_end(row: Bytes, i: int, end: int) -> int:
     return i
 
 
-@inlined
+@part
 def _number(row: Bytes, i: int, end: int) -> tuple[int, int]:
     value = 0
     while i < end and ZERO <= row[i] <= NINE:
@@ -104,7 +104,7 @@ def _number(row: Bytes, i: int, end: int) -> tuple[int, int]:
     return value, i
 
 
-@inlined
+@part
 def _digits(row: Bytes, i: int, count: int) -> int:
     value = 0
     for k in range(i, i + count):
@@ -112,7 +112,7 @@ def _digits(row: Bytes, i: int, count: int) -> int:
     return value
 
 
-@inlined
+@part
 def _days(year: int, month: int, day: int) -> int:
     # Days since 1970-01-01; the year begins in March, so that a leap day is its last.
     if month < 3:
@@ -123,7 +123,7 @@ def _days(year: int, month: int, day: int) -> int:
     )
 
 
-@inlined
+@part
 def _time(row: Bytes, i: int, end: int) -> int:
     # "2026-01-02T03:04:05.123456Z", fraction optional: microseconds since 1970, -1 if it is not.
     if end - i < 22 or row[i] != QUOTE:
@@ -141,7 +141,7 @@ def _time(row: Bytes, i: int, end: int) -> int:
     return micros if i < end and row[i] == LETTER_Z else -1
 
 
-@inlined
+@part
 def _message(row: Bytes, i: int, end: int) -> Message:
     # What follows the object that begins at `i` (-1: not understood), symbol, seq, prev, published.
     symbol = seq = prev = published = -1
@@ -172,7 +172,7 @@ def _message(row: Bytes, i: int, end: int) -> Message:
     return (i + 1 if whole else -1), symbol, seq, prev, published
 
 
-@inlined
+@part
 def _account(wires: Wires, connection: int, count: int, now: int) -> None:
     tally, last, recent = wires.tally[0], wires.last, wires.recent
     slots, received, counts, found = wires.slots, wires.received, wires.counts, wires.found
@@ -201,7 +201,7 @@ def _account(wires: Wires, connection: int, count: int, now: int) -> None:
         counts[compiled_bucket_of(now - published)] += 1
 
 
-@inlined
+@part
 def _begins(row: Bytes, start: int, end: int, prefix: Bytes) -> bool:
     if end - start < prefix.size:
         return False
@@ -211,13 +211,13 @@ def _begins(row: Bytes, start: int, end: int, prefix: Bytes) -> bool:
     return True
 
 
-@inlined
+@part
 def _keep(found: Ints, count: int, message: Message) -> None:
     for k in range(4):
         found[count, k] = message[k + 1]
 
 
-@inlined
+@part
 def _packet(wires: Wires, start: int, end: int, count: int) -> tuple[int, int]:
     # Reads one packet; returns how many messages are found now, and the fault.
     row, found = wires.buffer, wires.found
@@ -245,7 +245,7 @@ def _packet(wires: Wires, start: int, end: int, count: int) -> tuple[int, int]:
     return count, FINE
 
 
-@inlined
+@part
 def _header(row: Bytes, at: int, filled: int) -> tuple[int, int]:
     # Where the payload begins and ends; (0, 0) while the header is not complete.
     length = row[at + 1]
@@ -261,7 +261,7 @@ def _header(row: Bytes, at: int, filled: int) -> tuple[int, int]:
     return body, body + size
 
 
-@inlined
+@part
 def _load(wires: Wires, connection: int) -> int:
     # One buffer for all is read into, for it stays in the processor's cache.
     filled = wires.filled[connection]
@@ -270,7 +270,7 @@ def _load(wires: Wires, connection: int) -> int:
     return int(filled)
 
 
-@inlined
+@part
 def _read(wires: Wires, filled: int) -> tuple[int, int, int]:
     # Reads all whole frames; returns where the rest begins, how many messages there are, the fault.
     row, found, known, fields = wires.buffer, wires.found, wires.known, wires.known_fields
@@ -310,7 +310,7 @@ def _read(wires: Wires, filled: int) -> tuple[int, int, int]:
     return at, count, FINE
 
 
-@inlined
+@part
 def _check(wires: Wires, connection: int, filled: int, now: int) -> int:
     wires.tally[0].pings = 0
     at, count, fault = _read(wires, filled)
@@ -333,7 +333,7 @@ def scan(wires: Wires, connection: int, now: int) -> int:
     return _check(wires, connection, _load(wires, connection), now)
 
 
-@inlined
+@part
 def _receive(wires: Wires, descriptor: int, connection: int) -> int:
     filled = _load(wires, connection)
     target = wires.buffer.ctypes.data + filled

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.core.compiled import inlined
+from toolkit.core.compiled import part
 from toolkit.core.histogram import Histogram
 
 # A bucket is at most 1/64 of its values wide; what took longer than 17 minutes counts as 17.
@@ -26,7 +26,7 @@ def bucket_of(microseconds: int) -> int:
     return halvings * 64 + value
 
 
-compiled_bucket_of = inlined(bucket_of)
+compiled_bucket_of = part(bucket_of)
 
 
 def middle_ms(bucket: int) -> float:

@@ -39,6 +39,7 @@ LOWER_IS_BETTER = ("max_drawdown_percent", "exposure_percent", "fees")
 
 BLOCKS = 48  # of time, in which a run's returns are summed up unless other blocks are asked for
 STILL = 1e-10  # a variance below this share of the mean square is rounding
+LEAST = 1e-150  # a variance whose square is still a number
 
 
 class Moments(NamedTuple):
@@ -126,7 +127,7 @@ def moments_of(sums: Floats, periods: int) -> Floats:
     mean, second, third, fourth = (total / periods).T
     square = mean * mean
     spread = second - square
-    moved = (spread > STILL * second) & (periods > 1)
+    moved = (spread > np.maximum(STILL * second, LEAST)) & (periods > 1)
     spread = np.where(moved, spread, 1.0)
     skew = third - 3.0 * mean * second + 2.0 * mean * square
     tail = fourth - 4.0 * mean * third + 6.0 * square * second - 3.0 * square * square
