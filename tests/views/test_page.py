@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.embed.bundle import bundle_for_objs_and_resources
+from bokeh.resources import Resources
 from PIL import Image
 
 from tests.apps.pages import Visit
 from tests.notebooks.conftest import CHROMIUM, FLAGS
 from toolkit.errors import ConfigError, ToolkitError
 from toolkit.session import camera
+from toolkit.views.charts.bokeh_js import BokehJS
 from toolkit.views.charts.money import money_figure
 from toolkit.views.charts.picture import Picture
 from toolkit.views.charts.theme import DARK, LIGHT, follow_theme
@@ -24,6 +27,9 @@ BARS = 3000
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture made beside a dashboard, whose tables bring files to any page of Bokeh's."""
+    import panel.models.tabulator  # noqa: F401
+
     index = pd.date_range("2026-01-05 14:30", periods=BARS, freq="1min", tz="UTC")
     steps = np.random.default_rng(3).normal(0, 1, BARS)
     layout = money_figure(pd.Series(10_000 + np.cumsum(steps), index=index))
@@ -73,6 +79,15 @@ def test_it_follows_the_page_and_brings_detail(chromium: Any, saved: Path) -> No
     assert visit.problems == []
     assert visit.hosts <= {None, ""}
     page.close()
+
+
+def test_a_notebook_is_asked_for_no_file_of_another_library(saved: Path) -> None:
+    del saved
+    theirs = bundle_for_objs_and_resources(None, Resources(mode="inline"))
+    assert theirs.js_files
+    ours = bundle_for_objs_and_resources(None, BokehJS())
+    assert (ours.js_files, ours.css_files) == ([], [])
+    assert any("BEGIN bokeh-widgets" in script for script in ours.js_raw)
 
 
 @pytest.mark.browser

@@ -64,11 +64,12 @@ def _colours(theme: ThemeName) -> str:
 def _resources(pictures: Mapping[str, Any]) -> str:
     """Return BokehJS, with the parts that these pictures use."""
     from bokeh.models import Widget
-    from bokeh.resources import Resources
+
+    from toolkit.views.charts.bokeh_js import BokehJS
 
     models = [model for picture in pictures.values() for model in picture.references()]
     parts = ["bokeh"]
     if any(isinstance(model, Widget) for model in models):
         parts.append("bokeh-widgets")
-    found: str = Resources(mode="inline", components=parts).render()
+    found: str = BokehJS(parts).render()
     return found

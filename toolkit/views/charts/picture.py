@@ -23,10 +23,11 @@ def load_bokeh() -> None:
     """
     from bokeh.io import output_notebook
     from bokeh.io.state import curstate
-    from bokeh.resources import INLINE
+
+    from toolkit.views.charts.bokeh_js import BokehJS
 
     if not curstate().notebook:
-        output_notebook(INLINE, hide_banner=True)
+        output_notebook(BokehJS(), hide_banner=True)
 
 
 class Picture:
