@@ -22,7 +22,8 @@ ADDRESS = r"http://(127\.0\.0\.1|localhost):\d+"
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
     """A simulated bot behind its server and its dashboard; gives its link."""
-    symbols = ["-s", "AAPL", "-s", "BTC/USD"]
+    # Not stocks: the night of a stock beside crypto lasts longer at this speed than a test waits.
+    symbols = ["-s", "BTC/USD", "-s", "ETH/USD"]
     with pytest.MonkeyPatch.context() as patch:
         make_private(tmp_path_factory.mktemp("bot"), patch)
         server = Server(["-m", "toolkit", "serve", "--port", "0", "--speed", "600x", *symbols])
