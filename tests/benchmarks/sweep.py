@@ -135,11 +135,12 @@ def beside_vectorbt(tape: Tape) -> dict[str, float]:
     }
 
 
-SWEEP = """
-import resource, toolkit as tk
+SWEEP = r"""
+import pathlib, re, toolkit as tk
 table = tk.sweep({file!r}, {grid!r}, progress=False, store=False)
 assert table.frame.shape[0] == {sets}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# getrusage counts what the parent held when it forked.
+print(int(re.search(r"VmHWM:\s*(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024)
 """
 FIRST = (
     "import toolkit as tk; run = tk.backtest({file!r}); print(run.stats()['trades'], flush=True)"
