@@ -65,7 +65,8 @@ soak: install
 	@EFFORT=20 $(BIN)/python -m pytest --timeout 1800 \
 		tests/core/test_batch.py tests/core/test_engine.py tests/exchange/test_properties.py \
 		tests/research/parity/test_properties.py tests/streaming/gate/test_limits.py \
-		tests/streaming/hub/test_hub_model.py tests/streaming/relay/test_relay_model.py
+		tests/streaming/hub/test_hub_model.py tests/streaming/relay/test_relay_model.py \
+		tests/research/vbt/test_vectorbt.py
 	@$(BIN)/toolkit loadtest --scenario D --minutes 10 --slow 5 --churn 5 --sleepy 5 --hostile 5
 
 bench: install

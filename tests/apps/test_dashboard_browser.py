@@ -42,7 +42,8 @@ class TestOnePage:
             "() => Object.values(Bokeh.documents[0].get_model_by_name('bars').data)"
             ".map((column) => column.length)"
         )
-        assert set(lengths) == {bars["count"]}
+        assert len(set(lengths)) == 1  # one more bar may have come since
+        assert lengths[0] >= bars["count"]
         words = desk.text()
         for part in ("Running", "Connected", "heartbeat", "Equity", "StochRSI", "14, 14, 3, 3"):
             assert part in words

@@ -23,6 +23,7 @@ from tests.core.test_kernel import (
     random_hours,
     random_parameters,
 )
+from tests.effort import tries
 from tests.research.markets import noise
 from toolkit.core.costs import Costs
 from toolkit.core.parameters import Parameters
@@ -214,7 +215,7 @@ def test_vectorbts_indicators_know_no_future_unless_they_are_shifted() -> None:
 
 def test_vectorbts_own_simulator_makes_the_same_trades() -> None:
     total = 0
-    for seed in range(200):
+    for seed in range(tries(80)):
         pick, hours = random.Random(seed), random_hours(seed)
         symbols, start = SYMBOLS[: 1 + seed % 3], pick.choice(STARTS)
         bars = frame_of(random_bars(seed, symbols=symbols, count=220, start=start))
@@ -228,7 +229,7 @@ def test_vectorbts_own_simulator_makes_the_same_trades() -> None:
         check = crosscheck(run)
         assert check.agrees, (seed, check.differences)
         total += check.trades
-    assert total > 500
+    assert total > 200
 
 
 def test_a_wrong_trade_is_named() -> None:
