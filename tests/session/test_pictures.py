@@ -11,6 +11,8 @@ import pytest
 import toolkit as tk
 from toolkit.errors import ConfigError
 from toolkit.research.backtest import BacktestRun
+from toolkit.research.scoring import METRICS
+from toolkit.session import reporting
 from toolkit.session.pictures import kinds, picture
 from toolkit.views.charts.theme import DARK
 
@@ -124,3 +126,11 @@ def test_a_report_of_a_sweep_has_its_verdict_and_what_was_swept(
     assert "No evidence for this set" in page
     assert "0.1, 0.4" in page
     assert "allowed: 2 swept parameters or more" in page  # in the place of the heatmap
+
+
+def test_a_report_colours_each_figure_by_its_own_sign() -> None:
+    figures = {"total_return_percent": 0.01, "net_profit": -0.36, "sharpe": 3.0}
+    others = dict.fromkeys(METRICS, 1.0) | {"trades": 6, "open_positions": 1}
+    signs = {f.name: f.sign for f in reporting._figures({**others, **figures})}
+    assert signs["return"] == 0.01
+    assert signs["net profit of closed trades"] == -0.36

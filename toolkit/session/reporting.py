@@ -206,10 +206,11 @@ def _tried(run: BacktestRun) -> int:
 
 
 def _figures(figures: dict[str, Any]) -> list[Figure]:
-    total, ratio = figures["total_return_percent"], figures["sharpe"]
+    total, net = figures["total_return_percent"], figures["net_profit"]
+    ratio = figures["sharpe"]
     return [
         Figure(name="return", value=f"{total:+.3f} %", sign=total),
-        Figure(name="net profit", value=f"{figures['net_profit']:+,.2f} $", sign=total),
+        Figure(name="net profit of closed trades", value=f"{net:+,.2f} $", sign=net),
         Figure(name="Sharpe ratio, a year", value=_number(ratio)),
         Figure(name="deepest drawdown", value=f"{-figures['max_drawdown_percent']:.3f} %"),
         Figure(name="trades", value=f"{figures['trades']:,}"),
