@@ -171,7 +171,7 @@ class Storm:
                 assert not order.status.is_open
         assert set(theirs) <= set(last)
         told = [u for u in self.room.updates if isinstance(u, Fill)]
-        assert told == [u for u in self.room.broker.journal.updates() if isinstance(u, Fill)]
+        assert told == [b.fill for b in self.room.broker.journal.bookings()]
 
 
 FATES = ["before", "after", "down", "no"]

@@ -20,7 +20,7 @@ from typing import Any
 from toolkit.alpaca.port import BrokerFee
 from toolkit.broker import codec
 from toolkit.broker.records import Booking, Intent, Note, Recorded
-from toolkit.core.types import ZERO, Fill, Order, OrderUpdate
+from toolkit.core.types import ZERO, Fill, Order
 from toolkit.errors import BrokerError
 
 VERSION = 1
@@ -205,11 +205,6 @@ class Journal:
         )
         for _, kind, data in self._file.execute(both):
             yield codec.load(Order, data) if kind == "order" else codec.load(Booking, data)
-
-    def updates(self) -> Iterator[OrderUpdate]:
-        """Every Order and Fill as it was reported, oldest first."""
-        for change in self.changes():
-            yield change if isinstance(change, Order) else change.fill
 
     def notes(self, kind: str | None = None) -> Iterator[Note]:
         """Notes of one kind or all, oldest first."""
