@@ -90,9 +90,7 @@ def _shown(bare: Bare, storm: Outcome, troubles: Troubles) -> Mapping[str, Any]:
         "start": stamp(bare.start),
         "seconds": round(bare.open_seconds, 1),
         "bot_down": round(overlap(bare.start, bare.end, storm.lives.down), 1),
-        "in_trouble": round(
-            overlap(bare.start, bare.end, Troubles.of(storm).spans(bare.symbol)), 1
-        ),
+        "in_trouble": round(overlap(bare.start, bare.end, troubles.spans(bare.symbol)), 1),
     }
 
 
